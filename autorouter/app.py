@@ -1,0 +1,83 @@
+"""Builds the autorouter."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+import anyio
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from autorouter.client_address import parse_networks
+from autorouter.geoip import GeoIP, default_path
+from autorouter.grid import load_grid
+from autorouter.health import health
+from autorouter.no_store import NoStoreMiddleware
+from autorouter.route import route
+from autorouter.settings import AutorouterSettings
+from autorouter.verbs import VerbMiddleware
+from shared.errors import EXCEPTION_HANDLERS
+from shared.http.drain import Drain
+from shared.http.stack import wrap
+
+REFRESH_SECONDS = 5.0
+"""How often a new GeoIP file is looked for, so that an update needs no restart."""
+
+
+def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> Starlette:
+    """Return the app itself: the routes and what they need on ``app.state``.
+
+    The GeoIP file is looked at here, so that a start that cannot work ends with a readable error, and is
+    opened for as long as the app's lifespan.
+
+    Raises:
+        RegionsError: the regions file cannot be used, or has no discoverable region.
+        SettingsError: the default region is none of those.
+        GeoIPError: the GeoIP file cannot be used.
+    """
+    grid = load_grid(settings)
+    geoip_file = default_path(settings)
+    GeoIP.open(geoip_file).close()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        with closing(GeoIP.open(geoip_file)) as geoip:
+            app.state.geoip = geoip
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_follow, geoip)
+                yield
+                tasks.cancel_scope.cancel()
+
+    app = Starlette(
+        routes=[Route("/v1/route", route), Route("/health", health)],
+        middleware=[Middleware(VerbMiddleware)],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.settings = settings
+    app.state.grid = grid
+    app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
+    app.state.drain = drain if drain is not None else Drain()
+    return app
+
+
+async def _follow(geoip: GeoIP) -> None:
+    while True:
+        await anyio.sleep(REFRESH_SECONDS)
+        geoip.refresh()
+
+
+def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:
+    """Return what a server runs: the app behind the middleware of every service.
+
+    Raises:
+        RegionsError, SettingsError, GeoIPError: as :func:`build_app` does.
+    """
+    app = build_app(settings, drain=drain)
+    # Nothing here keeps a body, so none is too large: what is wrong with such a request is its verb.
+    limits = {"": sys.maxsize}
+    wrapped = wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)
+    return NoStoreMiddleware(wrapped)

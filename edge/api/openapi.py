@@ -1,0 +1,163 @@
+"""The OpenAPI document of an edge, made from the types that validate and answer its requests."""
+
+import re
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from edge.accounts import Scope
+from edge.api.operation import Access, Operation
+from edge.api.responses import ErrorBody
+
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+_REF = "#/components/schemas/{model}"
+_Key = tuple[str, Literal["body", "query", "form", "response", "event", "error"]]
+
+KEY_ERRORS = {
+    "401": "No key, or not a valid one",
+    "503": "No capacity now; `Retry-After` says when to try again",
+}
+SCOPE_ERRORS = {"403": "The key may not do this"}
+MODEL_ERRORS = {"404": "No model of that name is served here"}
+BODY_ERRORS = {
+    "400": "The request must change; `detail` says how",
+    "408": "The body did not arrive in time",
+    "413": "The body is larger than the limit",
+    "502": "The model failed",
+}
+
+HEADERS = {
+    "X-Request-ID": "The request's id: the one that was sent, or a new one",
+    "X-Provocapi-Model": "Id of the model that answers",
+    "X-Provocapi-Worker": "Region of the edge that answers",
+    "X-Provocapi-Queue-Ms": "Milliseconds in the model's queue; not on streams",
+    "X-Pg-Inference-Ms": "Milliseconds that the model took; not on streams",
+    "X-Pg-First-Byte-Ms": "Milliseconds to the first byte; only on streams",
+    "Retry-After": "Seconds to wait before the next try",
+}
+
+
+def build(operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of *operations*."""
+    operations = tuple(operations)
+    inputs: list[tuple[_Key, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (("", "error"), "serialization", TypeAdapter(ErrorBody))
+    ]
+    for operation in operations:
+        for part in ("body", "query", "form", "response", "event"):
+            declared = getattr(operation, part)
+            if declared is not None:
+                mode: JsonSchemaMode = "serialization" if part in {"response", "event"} else "validation"
+                inputs.append(((operation.key, part), mode, TypeAdapter(declared)))
+    schemas, definitions = GenerateJsonSchema(ref_template=_REF).generate_definitions(
+        [(key, mode, adapter.core_schema) for key, mode, adapter in inputs]
+    )
+    named = {key: schema for (key, _mode), schema in schemas.items()}
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Nearedge edge",
+            "version": version("nearedge"),
+            "description": "OpenAI-compatible text, embeddings and speech, served on this machine.",
+        },
+        "paths": {},
+        "components": {
+            "schemas": definitions,
+            "headers": {name: _header(name, meaning) for name, meaning in HEADERS.items()},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A `pg_…` key"}},
+        },
+    }
+    for operation in operations:
+        path = _PARAMETER.sub(r"{\1}", operation.path)
+        document["paths"].setdefault(path, {})[operation.method.lower()] = _describe(operation, named)
+    return document
+
+
+def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.handler.__name__,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in _PARAMETER.findall(operation.path)
+        ]
+        + _query(operation),
+        "responses": {
+            "200": {
+                "description": "Done",
+                "headers": _refer("X-Request-ID", *operation.headers),
+                "content": _contents(operation, schemas),
+            }
+        },
+    }
+    if doc := (operation.handler.__doc__ or "").strip():
+        described["description"] = re.sub(r"\n +", "\n", doc)
+    body = _body(operation, schemas)
+    if body:
+        described["requestBody"] = {"required": True, "content": body}
+    if operation.access is not Access.OPEN:
+        described["security"] = [{"key": []}]
+        described["description"] += f"\n\n{_needs(operation.access)}"
+        error = {"application/json": {"schema": schemas["", "error"]}}
+        described["responses"] |= {
+            status: {"description": meaning, "headers": _error_headers(status), "content": error}
+            for status, meaning in sorted(_errors(operation).items())
+        }
+    return described
+
+
+def _needs(access: Access | Scope) -> str:
+    return f"Needs a key with the scope `{access}`." if isinstance(access, Scope) else "Needs any active key."
+
+
+def _errors(operation: Operation) -> dict[str, str]:
+    errors = dict(KEY_ERRORS)
+    if isinstance(operation.access, Scope):
+        errors |= SCOPE_ERRORS
+    if operation.body or operation.form:
+        errors |= BODY_ERRORS | MODEL_ERRORS
+    if _PARAMETER.search(operation.path):
+        errors |= MODEL_ERRORS
+    return errors
+
+
+def _error_headers(status: str) -> dict[str, Any]:
+    return _refer("X-Request-ID", "Retry-After") if status == "503" else _refer("X-Request-ID")
+
+
+def _refer(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(name: str, meaning: str) -> dict[str, Any]:
+    whole = name.endswith("-Ms") or name == "Retry-After"
+    return {"description": meaning, "schema": {"type": "integer" if whole else "string"}}
+
+
+def _query(operation: Operation) -> list[dict[str, Any]]:
+    if operation.query is None:
+        return []
+    properties = operation.query.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+
+
+def _body(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    content = {}
+    if operation.body is not None:
+        content["application/json"] = {"schema": schemas[operation.key, "body"]}
+    if operation.form is not None:
+        content["multipart/form-data"] = {"schema": schemas[operation.key, "form"]}
+    return content
+
+
+def _contents(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {} for media in operation.media}
+    if operation.response is not None:
+        content["application/json"] = {"schema": schemas[operation.key, "response"]}
+    if operation.event is not None:
+        content["text/event-stream"] = {"schema": schemas[operation.key, "event"]}
+    return content

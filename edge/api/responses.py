@@ -1,0 +1,248 @@
+"""What clients get back. The API document is made from these types; handlers build the plain dicts."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+
+class ErrorInfo(TypedDict):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(TypedDict):
+    """Every error of every path. ``detail`` says what to change."""
+
+    detail: str
+    error: ErrorInfo
+
+
+class ErrorEvent(TypedDict):
+    """The event before ``[DONE]`` when a stream of text breaks off."""
+
+    error: ErrorInfo
+
+
+class Usage(TypedDict):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class EmbeddingUsage(TypedDict):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class PgMetadata(TypedDict):
+    """Where and how fast: the edge's region, and whole milliseconds."""
+
+    region: str
+    latency_ms: int
+    queue_time_ms: NotRequired[int]
+    inference_time_ms: NotRequired[int]
+
+
+class Routing(TypedDict):
+    """``path`` is ``local``: this edge ran the model. ``provider`` is its region."""
+
+    path: Literal["local"]
+    provider: str
+
+
+class AssistantMessage(TypedDict):
+    role: Literal["assistant"]
+    content: str | None
+
+
+class ChatChoice(TypedDict):
+    index: int
+    message: AssistantMessage
+    logprobs: None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(TypedDict):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    pg_metadata: PgMetadata
+    routing: Routing
+
+
+class Delta(TypedDict, total=False):
+    role: Literal["assistant"]
+    content: str
+
+
+class ChatChunkChoice(TypedDict):
+    index: int
+    delta: Delta
+    finish_reason: Literal["stop", "length"] | None
+
+
+class ChatCompletionChunk(TypedDict):
+    """One event of a streamed chat. The last one of a choice has its ``finish_reason``; the last of all
+    also ``usage`` and ``pg_metadata``."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: int
+    model: str
+    choices: list[ChatChunkChoice]
+    usage: NotRequired[Usage]
+    pg_metadata: NotRequired[PgMetadata]
+    routing: NotRequired[Routing]
+
+
+class TextChoice(TypedDict):
+    text: str
+    index: int
+    logprobs: None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class TextCompletion(TypedDict):
+    """Also every event of a streamed completion, whose ``usage`` comes with the last one."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: NotRequired[Usage]
+    pg_metadata: NotRequired[PgMetadata]
+    routing: NotRequired[Routing]
+
+
+class Embedding(TypedDict):
+    """``embedding`` is a list of numbers, or base64 of little-endian float32 when that was asked for."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingList(TypedDict):
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+    pg_metadata: PgMetadata
+    routing: Routing
+
+
+class Transcript(TypedDict):
+    """``language`` is its ISO 639-1 code, ``duration`` the recording's length in seconds."""
+
+    text: str
+    language: str
+    duration: float
+    pg_metadata: PgMetadata
+    routing: Routing
+
+
+class TranscriptSegment(TypedDict):
+    """A stretch of the recording; ``start`` and ``end`` in seconds from its beginning."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class VerboseTranscript(Transcript):
+    """The answer to ``verbose_json``."""
+
+    task: Literal["transcribe"]
+    segments: list[TranscriptSegment]
+
+
+class TranscriptDelta(TypedDict):
+    """More text, as it is heard. All deltas joined are the whole text."""
+
+    type: Literal["transcript.text.delta"]
+    delta: str
+
+
+class TranscriptDone(Transcript):
+    """The last event of a transcription, with its whole text."""
+
+    type: Literal["transcript.text.done"]
+
+
+class TranscriptError(TypedDict):
+    """The event before ``[DONE]`` when a transcription breaks off."""
+
+    type: Literal["error"]
+    error: str
+
+
+class ModelInfo(TypedDict):
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    root: str
+    parent: str | None
+    permission: list[Any]
+    pg_model_type: NotRequired[Literal["chat", "embedding"]]
+    pg_parameters: NotRequired[int]
+    pg_regions: list[str]
+    pg_max_tokens: NotRequired[int]
+    aliases: list[str]
+
+
+class ModelList(TypedDict):
+    object: Literal["list"]
+    data: list[ModelInfo]
+
+
+class ModelStatus(TypedDict):
+    loaded: list[str]
+    loading_status: dict[str, Literal["loaded", "loading", "unloaded", "failed"]]
+    repository: str
+
+
+class Features(TypedDict):
+    dynamic_loading: bool
+    huggingface_support: bool
+
+
+class BackendInfo(TypedDict):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Backend(TypedDict):
+    healthy: bool
+    info: BackendInfo
+
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+
+class Health(TypedDict):
+    """``healthy``: every model is loaded; ``degraded``: some are; ``unhealthy``: none, or shutting down."""
+
+    status: Status
+    node: str
+    region: str
+    runtime: str
+    version: str
+    timestamp: str
+    models: dict[str, str]
+    features: Features
+    backend: Backend

@@ -1,0 +1,146 @@
+"""Every endpoint of an edge."""
+
+from edge.accounts import Scope
+from edge.api import chat, completions, docs, embeddings, health, models, speech, transcriptions
+from edge.api.operation import Access, Operation
+from edge.api.requests import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    SpeechRequest,
+    TranscriptionForm,
+    TranscriptionQuery,
+)
+from edge.api.responses import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    EmbeddingList,
+    ErrorEvent,
+    Health,
+    ModelInfo,
+    ModelList,
+    ModelStatus,
+    TextCompletion,
+    Transcript,
+    TranscriptDelta,
+    TranscriptDone,
+    TranscriptError,
+    VerboseTranscript,
+)
+from edge.engines.audio.formats import FORMATS
+
+TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
+
+INFERENCE_HEADERS = ("X-Provocapi-Model", "X-Provocapi-Worker", "X-Provocapi-Queue-Ms")
+
+OPERATIONS = (
+    Operation(
+        *("POST", "/v1/chat/completions", chat.chat_completions),
+        access=Scope.INFERENCE,
+        summary="Answer a chat",
+        tag=TEXT,
+        body=ChatRequest,
+        response=ChatCompletion,
+        event=ChatCompletionChunk | ErrorEvent,
+        headers=INFERENCE_HEADERS,
+    ),
+    Operation(
+        *("POST", "/v1/completions", completions.completions),
+        access=Scope.INFERENCE,
+        summary="Continue a prompt",
+        tag=TEXT,
+        body=CompletionRequest,
+        response=TextCompletion,
+        event=TextCompletion | ErrorEvent,
+        headers=INFERENCE_HEADERS,
+    ),
+    Operation(
+        *("POST", "/v1/completions/stream", completions.completions_stream),
+        access=Scope.INFERENCE,
+        summary="Continue a prompt, always streamed",
+        tag=TEXT,
+        body=CompletionRequest,
+        event=TextCompletion | ErrorEvent,
+        headers=INFERENCE_HEADERS,
+    ),
+    Operation(
+        *("POST", "/v1/embeddings", embeddings.embeddings),
+        access=Scope.INFERENCE,
+        summary="Embed texts",
+        tag=TEXT,
+        body=EmbeddingRequest,
+        response=EmbeddingList,
+        headers=INFERENCE_HEADERS,
+    ),
+    Operation(
+        *("POST", "/v1/audio/speech", speech.speech),
+        access=Scope.INFERENCE,
+        summary="Speak a text",
+        tag=AUDIO,
+        body=SpeechRequest,
+        media=tuple(audio.content_type for audio in FORMATS.values()),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Inference-Ms", "X-Pg-First-Byte-Ms"),
+    ),
+    Operation(
+        *("POST", "/v1/audio/transcriptions", transcriptions.transcriptions),
+        access=Scope.INFERENCE,
+        summary="Transcribe a recording",
+        tag=AUDIO,
+        query=TranscriptionQuery,
+        form=TranscriptionForm,
+        response=Transcript | VerboseTranscript,
+        event=TranscriptDelta | TranscriptDone | TranscriptError,
+        media=tuple(transcriptions.CONTENT_TYPES.values()),
+        headers=INFERENCE_HEADERS,
+    ),
+    Operation(
+        *("GET", "/v1/models", models.list_models),
+        access=Access.ANY_KEY,
+        summary="List the models served here",
+        tag=MODELS,
+        response=ModelList,
+    ),
+    Operation(
+        *("GET", "/v1/models/status", models.model_status),
+        access=Access.ANY_KEY,
+        summary="Tell which models are loaded",
+        tag=MODELS,
+        response=ModelStatus,
+    ),
+    Operation(
+        *("GET", "/v1/models/{model:path}", models.get_model),
+        access=Access.ANY_KEY,
+        summary="Describe one model; its id may hold slashes",
+        tag=MODELS,
+        response=ModelInfo,
+    ),
+    Operation(
+        *("GET", "/health", health.health),
+        access=Access.OPEN,
+        summary="Tell how this edge is; 503 once it is shutting down",
+        tag=SERVICE,
+        response=Health,
+    ),
+    Operation(
+        *("GET", "/openapi.json", docs.openapi),
+        access=Access.OPEN,
+        summary="Return this document",
+        tag=SERVICE,
+        media=("application/json",),
+    ),
+    Operation(
+        *("GET", "/docs", docs.docs),
+        access=Access.OPEN,
+        summary="Show this document as a page",
+        tag=SERVICE,
+        media=("text/html",),
+    ),
+    Operation(
+        *("GET", "/docs/assets/{name}", docs.asset),
+        access=Access.OPEN,
+        summary="Return a file of that page",
+        tag=SERVICE,
+        media=tuple(docs.ASSETS.values()),
+    ),
+)
+"""The order counts: the first path that matches serves a request."""

@@ -1,0 +1,42 @@
+"""Builds an edge: its services, its routes, and what starts and stops them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from edge.accounts import KeyService
+from edge.api.openapi import build as build_openapi
+from edge.api.operation import routes
+from edge.api.table import OPERATIONS
+from edge.models.served import ServedModels
+from edge.settings import EdgeSettings
+from edge.store import KeyStore, database_file, open_database
+from shared.errors import EXCEPTION_HANDLERS
+from shared.http.drain import Drain
+from shared.http.stack import wrap
+
+
+def build_app(settings: EdgeSettings, models: ServedModels, drain: Drain) -> ASGIApp:
+    """Return the app of one edge that serves *models*."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_database(database_file(settings.home)) as database:
+            app.state.keys = KeyService(KeyStore(database), cache_seconds=settings.edge_key_cache_seconds)
+            async with anyio.create_task_group() as workers:
+                for served in models:
+                    workers.start_soon(served.worker.run)
+                yield
+                workers.cancel_scope.cancel()
+
+    app = Starlette(routes=routes(OPERATIONS), exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.state.settings = settings
+    app.state.models = models
+    app.state.drain = drain
+    app.state.openapi = build_openapi(OPERATIONS)
+    limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}
+    return wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)

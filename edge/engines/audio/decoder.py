@@ -1,0 +1,139 @@
+"""The bytes of an audio or video file to samples."""
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from edge.engines.base import InvalidRequest
+
+log = logging.getLogger(__name__)
+
+HEARING_RATE = 16_000
+"""Samples per second that speech recognition works with."""
+
+CONTAINERS = (
+    "aac",
+    "aiff",
+    "amr",
+    "ape",
+    "asf",
+    "au",
+    "avi",
+    "caf",
+    "flac",
+    "flv",
+    "matroska",
+    "webm",
+    "mov",
+    "mp4",
+    "m4a",
+    "3gp",
+    "3g2",
+    "mp3",
+    "mpeg",
+    "mpegts",
+    "ogg",
+    "tta",
+    "w64",
+    "wav",
+    "wv",
+)
+"""The only demuxers that an upload may reach. FFmpeg has others that open files and addresses which the
+upload names (playlists, ``concat``, ``hls``, ``dash``, ``sdp``), or that take any bytes for sound."""
+
+MAX_FRAME_SAMPLES = 1_000_000
+"""Most samples that one packet may unpack to; real codecs stay under 100,000."""
+
+
+def _is_audio_decoder(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except av.codec.codec.UnknownCodecError:
+        return False
+
+
+_OPTIONS = {
+    "format_whitelist": ",".join(CONTAINERS),
+    # Without it, opening a file also decodes some of its pictures to see what they are.
+    "codec_whitelist": ",".join(sorted(filter(_is_audio_decoder, av.codecs_available))),
+}
+
+
+class _Resampler:
+    """To 16 kHz mono s16, also when the format of the frames changes on the way."""
+
+    def __init__(self) -> None:
+        self._resampler = av.AudioResampler("s16", "mono", HEARING_RATE)
+        self._input: tuple[str, str, int] | None = None
+
+    def feed(self, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
+        """Yield what *frame* gives; None asks for the rest."""
+        if frame is not None:
+            frame.pts = None  # gaps and jumps in a file's timestamps are no reason to refuse it
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if self._input not in (None, form):
+                yield from self._resampler.resample(None)
+                self._resampler = av.AudioResampler("s16", "mono", HEARING_RATE)
+            self._input = form
+        yield from self._resampler.resample(frame)
+
+
+def decode(data: bytes, *, max_seconds: float, check: Callable[[], None]) -> NDArray[np.int16]:
+    """Return the first audio stream of the file *data* as mono samples at 16 kHz.
+
+    A damaged file gives what can be decoded of it. *check* is called now and then and may raise.
+
+    Raises:
+        InvalidRequest: it is no audio, or lasts longer than *max_seconds*.
+    """
+    if not data:
+        raise InvalidRequest("The audio file is empty", param="file")
+    limit = int(max_seconds * HEARING_RATE)
+    parts: list[NDArray[np.int16]] = []
+    samples = 0
+    try:
+        with av.open(
+            io.BytesIO(data), "r", container_options=dict(_OPTIONS), metadata_errors="ignore"
+        ) as container:
+            for frame in _frames(container, check):
+                part = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+                samples += len(part)
+                if samples > limit:
+                    raise InvalidRequest(
+                        f"The audio lasts longer than {max_seconds:g} seconds, the limit; split it",
+                        param="file",
+                    )
+                parts.append(part)
+    except (av.FFmpegError, ValueError) as error:
+        log.info("audio refused: %s", error)
+    if not parts:
+        raise InvalidRequest(
+            "The file holds no audio that can be decoded; send mp3, wav, m4a, ogg, flac or webm", param="file"
+        )
+    return np.concatenate(parts)
+
+
+def _frames(container: InputContainer, check: Callable[[], None]) -> Iterator[av.AudioFrame]:
+    # A stream of a codec that FFmpeg does not know has no context.
+    streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not streams:
+        raise InvalidRequest("The file holds no audio stream that can be decoded", param="file")
+    stream = streams[0]
+    stream.codec_context.options = {"max_samples": str(MAX_FRAME_SAMPLES)}
+    stream.codec_context.thread_count = 1
+    resampler = _Resampler()
+    for packet in container.demux(stream):
+        check()
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            yield from resampler.feed(frame)
+    yield from resampler.feed(None)

@@ -1,0 +1,5 @@
+"""The language model engine."""
+
+from edge.engines.llm.engine import LlmEngine, load
+
+__all__ = ["LlmEngine", "load"]

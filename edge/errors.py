@@ -1,0 +1,74 @@
+"""What can go wrong at an edge, on top of the tree in ``shared.errors``.
+
+ApiError
+├── BadRequest
+│   └── InvalidField         400  one field must change; ``param`` names it
+├── Unauthorized
+│   └── InvalidKey           401  missing, unknown or revoked key
+├── Forbidden
+│   └── MissingScope         403  the key may not do this
+├── NotFound
+│   └── ModelNotFound        404  no model has that name
+│       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
+├── ClientGone               499  the client left before its answer; only the log sees it
+├── BadGateway
+│   ├── WorkerFailed         502  the model's process died or its engine failed
+│   └── SynthesisFailed      502  the voice did not speak the text
+└── Unavailable
+    ├── NoCapacity           503  the model's queue is full
+    ├── ModelNotReady        503  the model is still loading, or being replaced
+    └── StoreUnavailable     503  the database does not answer: never to be read as a bad key
+"""
+
+from shared.errors import ApiError, BadGateway, BadRequest, Forbidden, NotFound, Unauthorized, Unavailable
+
+
+class InvalidField(BadRequest):
+    code = "invalid_value"
+
+
+class InvalidKey(Unauthorized):
+    def __init__(self, detail: str = "Invalid API key") -> None:
+        super().__init__(detail)
+
+
+class MissingScope(Forbidden):
+    code = "missing_scope"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class ModelNotLoaded(ModelNotFound):
+    code = "model_not_loaded"
+
+
+class ClientGone(ApiError):
+    """The client left before its answer was ready. 499 is what nginx writes in its log for this."""
+
+    status = 499
+    type = "client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The client has left")
+
+
+class WorkerFailed(BadGateway):
+    code = "worker_failed"
+
+
+class SynthesisFailed(BadGateway):
+    code = "synthesis_failed"
+
+
+class NoCapacity(Unavailable):
+    code = "no_capacity"
+
+
+class ModelNotReady(Unavailable):
+    code = "model_not_ready"
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"

@@ -1,0 +1,135 @@
+"""The models that this edge serves, found by any of their names."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import InvalidField, ModelNotFound, ModelNotLoaded
+from edge.models.catalogue import Catalogue, CatalogueModel
+from edge.models.pull import installed, paths
+from edge.settings import EdgeSettings
+from edge.workers.messages import Load
+from edge.workers.worker import Worker
+from shared.cpus import available_cpus
+
+ENGINES = {
+    "embed": "edge.engines.embed",
+    "hibari": "edge.engines.tts.hibari",
+    "kokoro": "edge.engines.tts.kokoro",
+    "llm": "edge.engines.llm",
+    "whisper": "edge.engines.stt",
+}
+"""The module of each engine that the catalogue names."""
+
+SHOWN_CHARACTERS = 100
+"""How much of an unknown name an error repeats."""
+
+
+class NotInstalledError(Exception):
+    """Models that the edge is to serve are not in the cache; ``ids`` names them."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"not installed: {', '.join(ids)}; run `nearedge models pull {' '.join(ids)}`")
+        self.ids = tuple(ids)
+
+
+class UnknownModelError(Exception):
+    """The settings name a model that the catalogue does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model of the catalogue and the worker that runs it."""
+
+    model: CatalogueModel
+    worker: Worker
+
+    @property
+    def id(self) -> str:
+        return self.model.id
+
+
+class ServedModels:
+    """Every model of this edge, in the order of the settings.
+
+    Raises:
+        UnknownModelError: the catalogue does not have one of them.
+        NotInstalledError: the files of one are not in the cache.
+    """
+
+    def __init__(self, catalogue: Catalogue, settings: EdgeSettings) -> None:
+        self._catalogue = catalogue
+        self._region = settings.edge_region
+        models = chosen(catalogue, settings)
+        missing = [model.id for model in models if not installed(model, settings.cache)]
+        if missing:
+            raise NotInstalledError(missing)
+        self._served = {
+            model.id: ServedModel(model, _worker(model, settings, settings.cache)) for model in models
+        }
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(self._served.values())
+
+    def find(self, name: str) -> ServedModel:
+        """Return the model called *name*: an id, an alias, or either after ``local/`` or this region's id.
+
+        Raises:
+            ModelNotLoaded: the catalogue has the model, but it is not served here.
+            ModelNotFound: nobody knows that name.
+        """
+        provider, _, rest = name.partition("/")
+        here = provider.lower() in {"local", self._region.lower()}
+        model = self._catalogue.resolve(name) or (self._catalogue.resolve(rest) if here else None)
+        hint = "GET /v1/models lists the models that this edge serves"
+        if model is None:
+            shown = name[:SHOWN_CHARACTERS]
+            raise ModelNotFound(f"The model {shown!r} is not served here; {hint}", param="model")
+        if model.id not in self._served:
+            raise ModelNotLoaded(f"Model not loaded: {model.id}; {hint}", param="model")
+        return self._served[model.id]
+
+    def find_for(self, name: str, kind: str) -> ServedModel:
+        """Return the model called *name* if it is of this *kind* (chat, embedding, tts, stt).
+
+        Raises:
+            ModelNotFound: no model of that name is served here.
+            InvalidField: it is of another kind.
+        """
+        served = self.find(name)
+        if served.model.kind != kind:
+            fitting = [other.id for other in self if other.model.kind == kind]
+            hint = f"; {', '.join(fitting)} can" if fitting else ""
+            raise InvalidField(f"The model {served.id} cannot do this{hint}", param="model")
+        return served
+
+
+def chosen(catalogue: Catalogue, settings: EdgeSettings) -> list[CatalogueModel]:
+    """Return the models that the settings choose, each once.
+
+    Raises:
+        UnknownModelError: the catalogue does not have one of them.
+    """
+    found = {}
+    for name in settings.edge_models:
+        model = catalogue.resolve(name)
+        if model is None:
+            raise UnknownModelError(
+                f"edge_models: the catalogue has no model {name!r}; `nearedge models list` shows what it has"
+            )
+        found[model.id] = model
+    return list(found.values())
+
+
+def _worker(model: CatalogueModel, settings: EdgeSettings, cache: Path) -> Worker:
+    files = {role: str(path) for role, path in paths(model, cache).items()}
+    options = dict(model.options) | {
+        "context_tokens": model.context_tokens,
+        "threads": settings.edge_threads or available_cpus(),
+    }
+    return Worker(
+        model.id,
+        Load(ENGINES[model.engine], files, options, settings.log_level, settings.log_format),
+        queue_limit=settings.edge_queue,
+        start_seconds=settings.edge_worker_start_seconds,
+    )

@@ -1,0 +1,38 @@
+"""The edge's settings."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.settings import CommonSettings, Port, Seconds, StringList
+
+MIB = 1024 * 1024
+
+BodyBytes = Annotated[int, Field(gt=0, le=48 * MIB)]
+"""What fits in one frame to a worker with room to spare."""
+
+
+class EdgeSettings(CommonSettings):
+    edge_region: str = Field(default="yto-01", description="Id of the region that this edge serves")
+    edge_host: str = Field(default="127.0.0.1", description="Address that the edge binds")
+    edge_port: Port = Field(default=8081, description="Port that the edge binds; 0 picks one")
+    edge_models: StringList = Field(
+        default=("smollm2-135m-instruct", "all-minilm-l6-v2", "kokoro-82m", "whisper-tiny.en"),
+        description="Models of the catalogue that the edge loads at start",
+    )
+    edge_threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="CPU threads of each model; 0 takes every core that the process may use"
+    )
+    edge_queue: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="Requests that one model holds, running and waiting; 503 above it"
+    )
+    edge_worker_start_seconds: Seconds = Field(
+        default=120.0, description="How long a model may take to load before its worker is given up"
+    )
+    edge_body_limit_bytes: BodyBytes = Field(default=4 * MIB, description="Largest JSON body; 413 above it")
+    edge_audio_limit_bytes: BodyBytes = Field(
+        default=25 * MIB, description="Largest audio upload; 413 above it"
+    )
+    edge_key_cache_seconds: Seconds = Field(
+        default=1.0, description="How long a key's state is kept in memory: a revoked key stops within it"
+    )

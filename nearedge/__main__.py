@@ -1,0 +1,5 @@
+"""``python -m nearedge``."""
+
+from nearedge.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""HTTP plumbing of both services: connections, JSON and pure-ASGI middleware."""

@@ -1,0 +1,152 @@
+"""HTTP/1.1 and HTTP/2 as Hypercorn 0.18 speaks them, with its faults mended."""
+
+import asyncio
+from typing import Any
+
+import h2.events
+import h11
+import structlog
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hypercorn.events import Closed, Event
+from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
+from hypercorn.protocol.h11 import H11Protocol
+from typing_extensions import override
+
+from shared.errors import error_for_status, error_response
+
+log = structlog.get_logger(__name__)
+
+WRITE_SECONDS = 60.0
+"""How long a client may take to receive one piece of an answer before it counts as gone."""
+
+PIECE_BYTES = 32 * 1024
+
+RESETS = 1000
+"""Unanswered streams that a client may reset on one HTTP/2 connection before it is closed, if they are also
+most of its streams: CVE-2023-44487."""
+
+
+class Http1(H11Protocol):
+    """Answers everything as the app says.
+
+    Hypercorn refuses what is not HTTP, and an upgrade to WebSocket, with an empty body and without the app.
+    """
+
+    @override
+    async def _create_stream(self, request: h11.Request) -> None:
+        # No app here speaks WebSocket, and a server may ignore an upgrade (RFC 9110, 7.8).
+        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        await super()._create_stream(
+            h11.Request(
+                method=request.method,
+                target=request.target,
+                headers=headers,
+                http_version=request.http_version,
+            )
+        )
+
+    @override
+    async def _send_error_response(self, status_code: int) -> None:
+        response = error_response(error_for_status(status_code, "This is not a valid HTTP/1.1 request"))
+        headers = [*response.raw_headers, (b"connection", b"close"), *self.config.response_headers("h11")]
+        await self._send_h11_event(h11.Response(headers=headers, status_code=status_code))
+        await self._send_h11_event(h11.Data(data=bytes(response.body)))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+class Buffer(StreamBuffer):
+    """Holds the app back until its client has made room, where Hypercorn's grows with a closed window."""
+
+    @override
+    async def pop(self, max_length: int) -> bytes:
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if len(self.buffer) < BUFFER_LOW_WATER:
+            await self._paused.set()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
+
+class Http2(H2Protocol):
+    """Lets no stream wait for a client that is gone, and no stream disturb another.
+
+    Hypercorn leaves the app waiting for ever when the connection closes before an answer, or when the client
+    opens no window for it; leaves the client waiting when the app fails in mid-answer; and drops the
+    connection, with every stream on it, when a body goes on after its answer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._resets = 0
+
+    @override
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Closed):
+            for buffer in list(self.stream_buffers.values()):
+                await buffer.close()
+        await super().handle(event)
+
+    @override
+    async def stream_send(self, event: StreamEvent) -> None:
+        if isinstance(event, Body):
+            for start in range(0, len(event.data), PIECE_BYTES):
+                piece = event.data[start : start + PIECE_BYTES]
+                await self._send_in_time(Body(stream_id=event.stream_id, data=piece))
+        elif isinstance(event, EndBody):
+            await self._send_in_time(event)
+        else:
+            if isinstance(event, StreamClosed) and self._is_cut_short(event.stream_id):
+                await self._reset(event.stream_id, ErrorCodes.INTERNAL_ERROR)
+            await super().stream_send(event)
+
+    @override
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        if all(name != b":path" for name, _ in request.headers):
+            # A CONNECT has an authority instead (RFC 9113, 8.5), for which Hypercorn is not prepared.
+            request.headers.append((b":path", b"/"))
+        await super()._create_stream(request)
+
+    async def _send_in_time(self, event: StreamEvent) -> None:
+        if event.stream_id not in self.streams:
+            # Nothing else here lets go of the loop, and the app must get to see that its client has gone.
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(WRITE_SECONDS):
+                await super().stream_send(event)
+        except TimeoutError:
+            await self._reset(event.stream_id, ErrorCodes.CANCEL)
+            await self._close_stream(event.stream_id)
+
+    def _is_cut_short(self, stream_id: int) -> bool:
+        buffer = self.stream_buffers.get(stream_id)
+        return buffer is not None and not buffer.complete
+
+    async def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except ProtocolError:
+            return
+        await self._flush()
+        if stream_id in self.stream_buffers:
+            await self.stream_buffers[stream_id].close()
+
+    @override
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                continue
+            if isinstance(event, h2.events.StreamReset) and event.stream_id in self.streams:
+                self._resets += 1
+                if self._resets > max(RESETS, self.keep_alive_requests // 2):
+                    log.warning("too many streams reset", resets=self._resets, client=self.client)
+                    self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+                    await self._flush()
+                    await self.send(Closed())
+                    return
+            await super()._handle_events([event])
+        await self._flush()

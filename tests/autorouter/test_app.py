@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import AsyncMock
+
+import anyio
+import pytest
+from starlette.types import Message
+
+from autorouter import app
+from autorouter.app import build_app
+from autorouter.geoip import GeoIPError
+from autorouter.settings import AutorouterSettings
+from shared.regions import RegionsError
+from tests.autorouter import mmdb
+from tests.autorouter.conftest import Start
+
+START = """
+import anyio, json, sys, time
+from pathlib import Path
+from autorouter.app import build_app
+from autorouter.settings import AutorouterSettings
+
+async def main():
+    app = build_app(AutorouterSettings(geoip_file=Path(sys.argv[1])))
+    sent = []
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    async def send(message):
+        sent.append(message)
+    scope = {"type": "http", "method": "GET", "path": "/v1/route", "query_string": b"", "headers": []}
+    async with app.router.lifespan_context(app):
+        await app(scope | {"client": ("99.230.0.1", 1)}, receive, send)
+    return json.loads(sent[1]["body"])
+
+answer = anyio.run(main)
+packages = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps({"answer": answer, "packages": packages, "cpu_seconds": time.process_time()}))
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/routes", "/v1/route/x", "/v1/models", "/a%2Fb", "/%3Cx%3E"]
+)
+async def test_unknown_path_is_not_found_in_the_one_error_shape(start: Start, path: str) -> None:
+    async with start() as autorouter, autorouter.client() as client:
+        response = await client.get(path)
+        head = await client.head(path)
+    assert (response.status_code, head.status_code) == (404, 404)
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    assert body["error"] == {
+        "message": body["detail"],
+        "type": "not_found_error",
+        "param": None,
+        "code": "not_found",
+    }
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["[", "a b", "http://x", "", "x:99999999"])
+async def test_odd_host_is_no_reason_to_fail(start: Start, host: str) -> None:
+    async with start() as autorouter, autorouter.client() as client:
+        assert (await client.get("/nowhere", headers={"Host": host})).status_code == 404
+        assert (await client.get("/v1/route", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.anyio
+async def test_closing_service_refuses_with_an_answer_that_is_not_cached(start: Start) -> None:
+    async with start() as autorouter, autorouter.client() as client:
+        autorouter.drain.closing = True
+        response = await client.get("/v1/route")
+    assert response.status_code == 503
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["detail"]
+
+
+@pytest.mark.anyio
+async def test_request_ids_are_echoed_or_made(start: Start) -> None:
+    async with start() as autorouter, autorouter.client() as client:
+        echoed = await client.get("/v1/route", headers={"X-Request-ID": "req_1_abc"})
+        made = await client.post("/v1/route")
+    assert echoed.headers["x-request-id"] == "req_1_abc"
+    assert made.headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.anyio
+async def test_query_that_is_no_text_is_no_reason_to_fail(start: Start) -> None:
+    """HTTP/2 lets bytes through that HTTP/1.1 does not."""
+    async with start() as autorouter:
+        for path, expected in (("/nowhere", 404), ("/v1/route", 200)):
+            sent: list[Message] = []
+            scope = {
+                "type": "http",
+                "method": "GET",
+                "path": path,
+                "query_string": b"scope=\xff",
+                "headers": [],
+            }
+            await autorouter.service(scope, AsyncMock(), AsyncMock(side_effect=sent.append))
+            assert sent[0]["status"] == expected
+
+
+@pytest.mark.anyio
+async def test_new_geoip_file_is_taken_up_without_a_restart(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "REFRESH_SECONDS", 0.01)
+    file = mmdb.write(tmp_path / "test.mmdb", {"8.8.8.0/24": {"country": {"iso_code": "US"}}}, build_epoch=1)
+    async with start(geoip_file=file) as autorouter, autorouter.client() as client:
+        assert (await client.get("/health")).json()["geoip"]["build_epoch"] == 1
+        mmdb.write(tmp_path / "new.mmdb", {}, build_epoch=2).rename(file)
+        with anyio.fail_after(10):
+            while (await client.get("/health")).json()["geoip"]["build_epoch"] != 2:
+                await anyio.sleep(0.01)
+
+
+def test_start_without_the_geoip_file_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(GeoIPError, match="nearedge geoip update"):
+        build_app(AutorouterSettings(geoip_file=tmp_path / "absent.mmdb"))
+
+
+def test_start_with_a_broken_regions_file_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "regions.yaml"
+    file.write_text("regions:\n  - id: a-01\n")
+    with pytest.raises(RegionsError, match=r"regions\.yaml: line 2: regions\[0\]\.name: is missing"):
+        build_app(AutorouterSettings(regions_file=file))
+
+
+def test_it_starts_within_a_second_and_without_an_edge(geoip_file: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START, str(geoip_file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["answer"]["region"] == "yto-01"
+    foreign = {"edge", "nearedge", "llama_cpp", "numpy", "onnxruntime", "av", "sqlalchemy", "ctranslate2"}
+    assert foreign.isdisjoint(report["packages"])
+    # Of the processor, not of the clock: a busy machine must not fail the test.
+    assert report["cpu_seconds"] < 1.0

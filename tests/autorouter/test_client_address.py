@@ -1,0 +1,124 @@
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autorouter.client_address import Address, client_address, parse_address, parse_networks
+
+PROXIES = parse_networks(["10.0.0.0/8", "2001:db8:ffff::/48"])
+
+addresses = st.ip_addresses().filter(lambda a: not any(a in network for network in PROXIES))
+callers = addresses.filter(lambda a: a.version == 4 or a.ipv4_mapped is None)
+proxies = st.ip_addresses(v=4, network="10.0.0.0/8") | st.ip_addresses(v=6, network="2001:db8:ffff::/48")
+junk = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=40)
+
+
+@st.composite
+def headers(draw: st.DrawFn, entries: Sequence[str]) -> list[str]:
+    """Spread *entries* over one header or several, as proxies do."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(entries)), max_size=3, unique=True)))
+    parts = [entries[a:b] for a, b in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
+    return [draw(st.sampled_from([",", ", ", " ,\t"])).join(part) for part in parts if part]
+
+
+@given(callers, st.lists(junk, max_size=4))
+def test_headers_of_an_untrusted_peer_change_nothing(peer: Address, forwarded: list[str]) -> None:
+    assert client_address(str(peer), forwarded, PROXIES) == peer
+    assert client_address(str(peer), [*forwarded, "10.0.0.1"], PROXIES) == peer
+
+
+@given(st.data(), callers, st.lists(proxies, min_size=1, max_size=4), st.lists(junk, max_size=3))
+def test_nearest_untrusted_hop_is_the_caller_whatever_he_wrote_before_it(
+    data: st.DataObject, caller: Address, hops: list[Address], written: list[str]
+) -> None:
+    chain = [*written, str(caller), *map(str, hops[:-1])]
+    forwarded = data.draw(headers(chain))
+    assert client_address(str(hops[-1]), forwarded, PROXIES) == caller
+
+
+@given(proxies, st.lists(junk, max_size=5))
+def test_anything_in_the_header_is_survived(peer: Address, forwarded: list[str]) -> None:
+    entries = {parse_address(entry) for header in forwarded for entry in header.split(",")}
+    assert client_address(str(peer), forwarded, PROXIES) in entries | {peer}
+
+
+@given(proxies, callers, proxies, junk.filter(lambda text: "," not in text and parse_address(text) is None))
+def test_a_bad_entry_ends_the_walk(peer: Address, caller: Address, hop: Address, bad: str) -> None:
+    assert client_address(str(peer), [f"{caller}, {bad}"], PROXIES) == peer
+    assert client_address(str(peer), [f"{caller}, {bad}, {hop}"], PROXIES) == hop
+
+
+@given(st.lists(proxies, min_size=1, max_size=5))
+def test_chain_of_trusted_hops_only_ends_at_its_far_end(hops: list[Address]) -> None:
+    assert client_address(str(hops[-1]), [",".join(map(str, hops[:-1]))], PROXIES) == (
+        hops[0] if len(hops) > 1 else hops[-1]
+    )
+
+
+@pytest.mark.parametrize("peer", [None, "", "testclient", "/run/autorouter.sock"])
+def test_peer_without_an_address_is_nobody(peer: str | None) -> None:
+    assert client_address(peer, ["8.8.8.8"], PROXIES) is None
+
+
+def test_mapped_peer_is_matched_as_the_ipv4_address_that_it_is() -> None:
+    assert client_address("::ffff:10.0.0.1", ["::ffff:8.8.8.8"], PROXIES) == IPv4Address("8.8.8.8")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        (" 192.0.2.1\t", "192.0.2.1"),
+        ("192.0.2.1:8080", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("[::ffff:c000:201]:1", "192.0.2.1"),
+    ],
+)
+def test_address_is_read(text: str, expected: str) -> None:
+    assert parse_address(text) == ip_address(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "unknown",
+        "_hidden",
+        "for=192.0.2.1",
+        '"192.0.2.1"',
+        "192.0.2",
+        "192.0.2.01",
+        "192.0.2.1:",
+        "192.0.2.1:http",
+        "192.0.2.1/24",
+        "192.0.2.1 8.8.8.8",
+        "١٩٢.0.2.1",
+        "3221225985",
+        "0x7f.1",
+        "[2001:db8::1",
+        "2001:db8::1]:443",
+        "[]",
+        "fe80::1%eth0",
+        "2001:db8::12345",
+        "1:2:3:4:5:6:7:8:9",
+    ],
+)
+def test_what_is_no_address_is_not_read_as_one(text: str) -> None:
+    assert parse_address(text) is None
+
+
+@given(st.ip_addresses())
+def test_every_address_is_read_back(address: IPv4Address | IPv6Address) -> None:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    assert parse_address(str(address)) == (mapped or address)
+
+
+@pytest.mark.parametrize("text", ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/8/8", "::/129"])
+def test_what_is_no_network_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_networks([text])

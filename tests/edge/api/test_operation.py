@@ -1,0 +1,104 @@
+import time
+
+import anyio
+import pytest
+
+from edge.accounts import KeyService, Scope
+from edge.api.operation import Access
+from edge.api.table import OPERATIONS
+from edge.store import KeyStore, database_file, open_database
+from tests.edge.api.conftest import Edge
+
+ACCESS = {
+    "POST /v1/chat/completions": Scope.INFERENCE,
+    "POST /v1/completions": Scope.INFERENCE,
+    "POST /v1/completions/stream": Scope.INFERENCE,
+    "POST /v1/embeddings": Scope.INFERENCE,
+    "POST /v1/audio/speech": Scope.INFERENCE,
+    "POST /v1/audio/transcriptions": Scope.INFERENCE,
+    "GET /v1/models": Access.ANY_KEY,
+    "GET /v1/models/status": Access.ANY_KEY,
+    "GET /v1/models/{model:path}": Access.ANY_KEY,
+    "GET /health": Access.OPEN,
+    "GET /openapi.json": Access.OPEN,
+    "GET /docs": Access.OPEN,
+    "GET /docs/assets/{name}": Access.OPEN,
+}
+
+
+def test_every_operation_is_open_to_whom_is_written_here() -> None:
+    assert {operation.key: operation.access for operation in OPERATIONS} == ACCESS
+
+
+CLOSED = [key for key, access in ACCESS.items() if access is not Access.OPEN]
+
+
+@pytest.mark.parametrize("operation", CLOSED)
+@pytest.mark.parametrize(
+    ("authorization", "detail"),
+    [
+        (None, "Missing API key"),
+        ("", "Missing API key"),
+        ("Bearer", "Missing API key"),
+        ("Bearer ", "Missing API key"),
+        ("Basic cGc6eA==", "Missing API key"),
+        ("Bearer pg_wrong", "Invalid API key"),
+        ("Bearer sk-other", "Invalid API key"),
+        ("Bearer pg_" + "x" * 10_000, "Invalid API key"),
+    ],
+)
+def test_without_a_valid_key_everything_is_closed(
+    edge: Edge, operation: str, authorization: str | None, detail: str
+) -> None:
+    method, path = operation.split()
+    headers = {} if authorization is None else {"Authorization": authorization}
+    response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
+    assert response.status_code == 401
+    assert response.json()["detail"].startswith(detail)
+    assert response.json()["error"]["code"] == "invalid_api_key"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("operation", [key for key, access in ACCESS.items() if access is Scope.INFERENCE])
+def test_a_key_without_the_scope_is_forbidden(edge: Edge, operation: str) -> None:
+    method, path = operation.split()
+    headers = {"Authorization": f"Bearer {edge.key()}"}
+    response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
+    assert response.status_code == 403
+    assert "inference" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("scopes", [(), (Scope.SUPERADMIN,)])
+def test_any_active_key_may_look_at_the_models(edge: Edge, scopes: tuple[Scope, ...]) -> None:
+    headers = {"Authorization": f"Bearer {edge.key(*scopes)}"}
+    for path in ("/v1/models", "/v1/models/status", "/v1/models/kokoro-82m"):
+        assert edge.client.get(path, headers=headers).status_code == 200
+
+
+def test_a_revoked_key_stops_within_the_stated_time(edge: Edge) -> None:
+    async def revoke(raw: str) -> None:
+        async with open_database(database_file(edge.home)) as database:
+            keys = KeyService(KeyStore(database), cache_seconds=0)
+            found = await keys.find(raw)
+            assert found is not None
+            assert await keys.revoke(found.id)
+
+    raw = edge.key(Scope.INFERENCE)
+    headers = {"authorization": f"bearer {raw}"}
+    assert edge.client.get("/v1/models", headers=headers).status_code == 200
+    anyio.run(revoke, raw)
+    time.sleep(0.3)
+    assert edge.client.get("/v1/models", headers=headers).status_code == 401
+
+
+def test_a_database_that_fails_is_never_a_bad_key(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge.store import StoreError
+
+    async def fail(*_: object) -> None:
+        raise StoreError("locked")
+
+    monkeypatch.setattr(KeyStore, "find", fail)
+    response = edge.client.get("/v1/models", headers={"Authorization": "Bearer pg_never_seen"})
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
+    assert "locked" not in response.text

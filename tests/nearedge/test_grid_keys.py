@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import anyio
+
+from edge.accounts import Key, KeyService, Scope
+from edge.store import KeyStore, database_file, open_database
+from nearedge.grid_keys import renew
+
+
+async def find(home: Path, *raw: str) -> list[Key | None]:
+    async with open_database(database_file(home)) as database:
+        service = KeyService(KeyStore(database), cache_seconds=0)
+        return [await service.find(text) for text in raw]
+
+
+async def create(home: Path, name: str) -> str:
+    async with open_database(database_file(home)) as database:
+        return (await KeyService(KeyStore(database), cache_seconds=0).create(name, [Scope.INFERENCE])).raw
+
+
+def test_keys_of_a_grid_end_with_the_next_one_and_others_stay(tmp_path: Path) -> None:
+    lasting = anyio.run(create, tmp_path, "mine")
+    first = renew(tmp_path)
+    second = renew(tmp_path)
+    assert len({first.inference, first.operator, second.inference, second.operator}) == 4
+    found = anyio.run(
+        find, tmp_path, first.inference, first.operator, second.inference, second.operator, lasting
+    )
+    assert found[:2] == [None, None]
+    inference, operator, mine = found[2:]
+    assert inference is not None
+    assert operator is not None
+    assert mine is not None
+    assert inference.scopes == {Scope.INFERENCE}
+    assert operator.scopes == {Scope.INFERENCE, Scope.SUPERADMIN}

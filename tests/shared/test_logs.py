@@ -1,0 +1,118 @@
+import io
+import json
+import logging
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from shared import logs
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("logger", ["structlog", "standard"])
+def test_traceback_shows_where_but_no_local_variable(
+    capsys: pytest.CaptureFixture[str], style: Literal["json", "console"], logger: str
+) -> None:
+    logs.configure("info", style)
+
+    def fail() -> None:
+        authorization = "pg_" + "secret"
+        raise ValueError(f"no use for {len(authorization)} characters")
+
+    try:
+        fail()
+    except ValueError:
+        if logger == "structlog":
+            structlog.get_logger().exception("failed")
+        else:
+            logging.getLogger("library").exception("failed")
+    sys.stderr.flush()
+    written = capsys.readouterr().err
+    assert "no use for 9 characters" in written
+    assert "test_logs.py" in written
+    assert "pg_secret" not in written
+
+
+def write_to(style: Literal["auto", "json", "console"], level: str = "info") -> io.StringIO:
+    logs.configure(level, style)
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    written = io.StringIO()
+    handler.setStream(written)
+    return written
+
+
+@pytest.mark.parametrize("style", ["json", "auto"])
+def test_machines_get_one_object_per_line_from_every_logger(style: Literal["json", "auto"]) -> None:
+    written = write_to(style)  # no terminal is there
+    with structlog.contextvars.bound_contextvars(request_id="req_1"):
+        structlog.get_logger("ours").warning("two\nlines", count=1)
+        logging.getLogger("theirs").info("took %s", "a while", extra={"ms": 3})
+    ours, theirs = (json.loads(line) for line in written.getvalue().splitlines())
+    for line, expected in (
+        (ours, {"event": "two\nlines", "level": "warning", "logger": "ours", "count": 1}),
+        (theirs, {"event": "took a while", "level": "info", "logger": "theirs", "ms": 3}),
+    ):
+        assert line.pop("timestamp").endswith("Z")
+        assert line == expected | {"request_id": "req_1"}
+
+
+def test_people_get_text() -> None:
+    written = write_to("console")
+    structlog.get_logger("ours").info("ready", port=8080)
+    assert "ready" in written.getvalue()
+    assert "port=8080" in written.getvalue()
+    assert not written.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_level_is_the_least_that_is_written(level: str, count: int) -> None:
+    written = write_to("json", level)
+    log = structlog.get_logger("ours")
+    for severity in ("debug", "info", "warning", "error"):
+        getattr(log, severity)("it")
+    assert len(written.getvalue().splitlines()) == count
+
+
+def test_libraries_that_tell_of_every_request_are_held_back() -> None:
+    written = write_to("json", "debug")
+    logging.getLogger("httpx").info("HTTP Request: GET http://127.0.0.1/?key=words")
+    assert written.getvalue() == ""
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_key_is_blotted_out_wherever_it_stands(style: Literal["json", "console"]) -> None:
+    written = write_to(style)
+    key = "pg_" + secrets.token_urlsafe(32)
+    sentence = f"a key: {key}!"
+    log = structlog.get_logger("ours")
+    with structlog.contextvars.bound_contextvars(request_id=key):
+        log.info(sentence, key=key, nested={"list": [key]}, raw=key.encode())
+        logging.getLogger("theirs").warning("%s", key, extra={"authorization": f"Bearer {key}"})
+        try:
+            raise ValueError(key)
+        except ValueError:
+            log.exception("failed")
+    assert key not in written.getvalue()
+    assert key[3:] not in written.getvalue()
+    assert written.getvalue().count("pg_***") >= 8
+
+
+def test_words_that_only_look_like_a_key_stay() -> None:
+    written = write_to("json")
+    structlog.get_logger("ours").info("pg_dump and pg_metadata")
+    assert "pg_dump and pg_metadata" in written.getvalue()
