@@ -8,7 +8,7 @@ tells the worker to end.
     gateway → worker   Load, Submit(id, request), Cancel(id), Ping
     worker → gateway   Ready, LoadFailed, Emit(id, event), Finished(id), Failed(id, …), Pong
     request            Generate, Embed, Speak, Transcribe
-    event              Text, Generated, Vectors, Audio, Segment, Transcribed
+    event              Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed
 """
 
 import struct
@@ -36,7 +36,8 @@ class Generate:
     """Continue a chat (``messages``, rendered by the model's own template) or a raw ``prompt``.
 
     Exactly one of the two is set; a prompt is text or token ids. ``max_tokens`` None means up to the
-    context that is left.
+    context that is left. An image in a message's ``content`` is a part ``{"type": "image", "data": bytes}``
+    among ``{"type": "text", "text": str}`` parts.
     """
 
     messages: list[dict[str, Any]] | None = None
@@ -52,6 +53,22 @@ class Generate:
     seed: int | None = None
     stop: list[str] = field(default_factory=list)
     enable_thinking: bool = False
+    logit_bias: list[tuple[int, float]] = field(default_factory=list)
+    """Added to the logits of these token ids before anything else looks at them."""
+    logprobs: int | None = None
+    """Tell the log-probability of every token, and of this many likeliest ones beside it."""
+    echo: bool = False
+    """Begin the text with the prompt's own, with its log-probabilities when ``logprobs`` asks for any."""
+    suffix: str | None = None
+    """What comes after the text to make; for models that can fill in."""
+    json_schema: dict[str, Any] | bool | None = None
+    """The text is JSON that this schema takes; ``{"type": "object"}`` is any object."""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    """Functions that the model may call, each ``{"name", "description"?, "parameters"?}``."""
+    tool_choice: Literal["none", "auto", "required"] = "auto"
+    tool_name: str | None = None
+    """With ``required``: the one function that must be called."""
+    parallel_tool_calls: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +110,46 @@ Request = Generate | Embed | Speak | Transcribe
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """More text of a generation; whole characters only."""
+    """More text of a generation; whole characters only.
+
+    ``tokens`` counts the tokens that went into it. ``logprobs`` has an element for each of them if the request
+    asked for any: ``[token id, its bytes, logprob, [[id, bytes, logprob] of the likeliest, best first]]``, where
+    the logprob of a prompt's first token is None. ``made_at`` is the ``time.perf_counter()`` at which the
+    last of them was drawn: on Linux one clock for every process.
+    """
 
     text: str
+    tokens: int = 0
+    logprobs: list[list[Any]] | None = None
+    made_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call begins (``id`` and ``name`` are set), or goes on with more of its ``arguments``.
+
+    The pieces of one call share their ``index`` and join to one JSON object.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    tokens: int = 0
+    made_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The end of a generation. ``finish_reason`` is ``stop`` or ``length``; times in milliseconds."""
+    """The end of a generation. ``finish_reason`` is ``stop``, ``length`` or ``tool_calls``; times in
+    milliseconds. ``cached_tokens`` of the prompt's were not computed again."""
 
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
     queue_ms: float = 0.0
     inference_ms: float = 0.0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +196,7 @@ class Transcribed:
     inference_ms: float = 0.0
 
 
-Event = Text | Generated | Vectors | Audio | Segment | Transcribed
+Event = Text | ToolCall | Generated | Vectors | Audio | Segment | Transcribed
 
 
 # Envelopes
@@ -229,7 +272,7 @@ Message = Load | Submit | Cancel | Ping | Ready | LoadFailed | Emit | Finished |
 
 _TYPES: tuple[type[Any], ...] = (
     *(Generate, Embed, Speak, Transcribe),
-    *(Text, Generated, Vectors, Audio, Segment, Transcribed),
+    *(Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed),
     *(Load, Submit, Cancel, Ping, Ready, LoadFailed, Emit, Finished, Failed, Pong),
 )
 _BY_TAG = {cls.__name__: cls for cls in _TYPES}

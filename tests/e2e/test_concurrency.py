@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.errors import assert_error
 from tests.e2e.events import ENDLESS, events
 from tests.e2e.services import TIMEOUT_SECONDS, LoneEdge
+from tests.shared.services import eventually
 
 COUNTRIES = ["France", "Italy", "Spain", "Japan", "Egypt", "Peru", "Cuba", "Chile"]
 COMPLETIONS = "/v1/completions"
@@ -90,8 +91,8 @@ def test_above_the_queue_limit(lone_edge: Callable[..., AbstractContextManager[L
             assert http.get("/v1/models").status_code == 200
             assert httpx.get(f"{edge.url}/health").json()["status"] == "healthy"
 
-        # Both choices have ended with their client, so there is room again.
-        assert http.post(COMPLETIONS, json=SHORT).status_code == 200
+        # Both choices end with their client, so there is room again as soon as the edge sees that it has left.
+        assert eventually(lambda: http.post(COMPLETIONS, json=SHORT).status_code == 200, within_seconds=20)
         edge.service.stop()
 
 
