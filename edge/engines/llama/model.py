@@ -1,33 +1,17 @@
-"""What both llama.cpp engines need of the bindings: a loaded model, its vocabulary and a context.
+"""A loaded model: its weights, its vocabulary and what its file says of itself.
 
 Names and meanings are those of llama.h; a handle that is not kept referenced crashes the process, so
 everything that C holds on to lives as long as the object here.
 """
 
 import ctypes
-import logging
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import llama_cpp as c
 
-log = logging.getLogger(__name__)
-
-_GGML_LOG_LEVEL_WARN = 3
-_GGML_LOG_LEVEL_ERROR = 4
-
-
-class LlamaError(Exception):
-    """llama.cpp refused or failed; the message says in what."""
-
-
-@c.llama_log_callback  # type: ignore[untyped-decorator]
-def _log_native(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
-    if level in (_GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR):
-        line = text.decode("utf-8", "replace").rstrip()
-        if line:
-            log.log(logging.ERROR if level == _GGML_LOG_LEVEL_ERROR else logging.DEBUG, "llama.cpp: %s", line)
+from edge.engines.llama import native
+from edge.engines.llama.native import LlamaError
 
 
 class Model:
@@ -38,8 +22,7 @@ class Model:
     """
 
     def __init__(self, path: Path) -> None:
-        c.llama_log_set(_log_native, ctypes.c_void_p(0))
-        c.llama_backend_init()
+        native.start()
         self._params = c.llama_model_default_params()
         handle = c.llama_model_load_from_file(str(path).encode(), self._params)
         if not handle:
@@ -96,66 +79,3 @@ class Model:
         buffer = ctypes.create_string_buffer(size + 1)
         c.llama_model_meta_val_str(self.handle, key.encode(), buffer, size + 1)
         return buffer.value.decode("utf-8", "replace")
-
-
-class Context:
-    """A KV cache and its compute buffers. Owned by one thread.
-
-    Raises:
-        LlamaError: there is no memory for it.
-    """
-
-    def __init__(self, model: Model, params: c.llama_context_params) -> None:
-        self.model = model
-        self._params = params
-        handle = c.llama_init_from_model(model.handle, params)
-        if not handle:
-            raise LlamaError(f"a context of {params.n_ctx} tokens cannot be made")
-        self.handle = handle
-        self.memory = c.llama_get_memory(handle)
-        self.batch_size: int = c.llama_n_batch(handle)
-
-    def clear(self) -> None:
-        """Forget every sequence."""
-        if self.memory:
-            c.llama_memory_clear(self.memory, False)
-
-    def decode(self, batch: c.llama_batch) -> None:
-        """Run one batch.
-
-        Raises:
-            LlamaError: llama.cpp reports a failure; the context must be cleared before its next use.
-        """
-        status = c.llama_decode(self.handle, batch)
-        if status != 0:
-            raise LlamaError(f"llama_decode failed with status {status}")
-
-
-class Batch:
-    """A ``llama_batch`` that is filled anew for every step, with room for *capacity* tokens."""
-
-    def __init__(self, capacity: int) -> None:
-        self._batch = c.llama_batch_init(capacity, 0, 1)
-        self.native = self._batch
-        self._batch.n_tokens = 0
-
-    def __len__(self) -> int:
-        return int(self._batch.n_tokens)
-
-    def clear(self) -> None:
-        self._batch.n_tokens = 0
-
-    def add(self, tokens: Sequence[int], *, position: int, sequence: int, output: str) -> None:
-        """Append *tokens* of one sequence; *output* says which give logits or embeddings: last, all, none."""
-        batch = self._batch
-        start = batch.n_tokens
-        for offset, token in enumerate(tokens):
-            i = start + offset
-            batch.token[i] = token
-            batch.pos[i] = position + offset
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence
-            batch.logits[i] = output == "all"
-        batch.n_tokens = start + len(tokens)
-        if output == "last":
-            batch.logits[batch.n_tokens - 1] = True
