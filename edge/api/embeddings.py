@@ -11,7 +11,7 @@ from edge.api.answer import begin
 from edge.api.leaving import unless_gone
 from edge.api.parsing import parse_json
 from edge.api.requests import EmbeddingRequest
-from edge.errors import InvalidField, WorkerFailed
+from edge.errors import WorkerFailed
 from edge.workers.messages import Embed, Vectors
 from edge.workers.stream import EventStream
 from shared.http.json import JsonResponse
@@ -25,17 +25,14 @@ async def embeddings(request: Request) -> Response:
     body = await parse_json(request, EmbeddingRequest)
     served = request.app.state.models.find_for(body.model, "embedding")
     answer = begin(request, served, "emb-")
-    async with served.worker.request(Embed(body.inputs)) as stream:
+    async with served.worker.request(Embed(body.inputs, body.dimensions)) as stream:
         vectors = await unless_gone(request.receive, _vectors(stream))
-    if body.dimensions is not None and body.dimensions > vectors.dimensions:
-        raise InvalidField(f"dimensions is at most {vectors.dimensions} for {served.id}", param="dimensions")
-    rows = shorten(unpack(vectors), body.dimensions)
     answer.note_times(vectors.queue_ms, vectors.inference_ms)
     content = {
         "object": "list",
         "data": [
             {"object": "embedding", "index": index, "embedding": _written(row, body.encoding_format)}
-            for index, row in enumerate(rows)
+            for index, row in enumerate(unpack(vectors))
         ],
         "model": answer.model,
         "usage": {"prompt_tokens": vectors.prompt_tokens, "total_tokens": vectors.prompt_tokens},
@@ -55,16 +52,6 @@ async def _vectors(stream: EventStream) -> Vectors:
 def unpack(vectors: Vectors) -> Rows:
     """Return the vectors as a float32 array of shape (inputs, dimensions)."""
     return np.frombuffer(vectors.data, "<f4").reshape(-1, vectors.dimensions)
-
-
-def shorten(rows: Rows, dimensions: int | None) -> Rows:
-    """Keep the leading *dimensions* of every row and scale it back to unit length."""
-    if dimensions is None or dimensions >= rows.shape[1]:
-        return rows
-    short = rows[:, :dimensions]
-    lengths = np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12)
-    scaled: Rows = (short / lengths).astype(np.float32)
-    return scaled
 
 
 def _written(row: Rows, encoding: str | None) -> Any:

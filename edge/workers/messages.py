@@ -69,13 +69,19 @@ class Generate:
     tool_name: str | None = None
     """With ``required``: the one function that must be called."""
     parallel_tool_calls: bool = True
+    caller: str = ""
+    """Whose request it is: callers get their turns alike, however much each of them asks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Embed every input (text or token ids) into one unit-length vector each."""
+    """Embed every input (text or token ids) into one unit-length vector each.
+
+    ``dimensions`` keeps that many leading numbers of each, the vector scaled back to unit length.
+    """
 
     inputs: list[str | list[int]]
+    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
