@@ -11,7 +11,9 @@ from edge.accounts import KeyService
 from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.table import OPERATIONS
+from edge.images import ImageSource
 from edge.models.served import ServedModels
+from edge.outbound import OutboundClient
 from edge.settings import EdgeSettings
 from edge.store import KeyStore, database_file, open_database
 from shared.errors import EXCEPTION_HANDLERS
@@ -19,7 +21,9 @@ from shared.http.drain import Drain
 from shared.http.stack import wrap
 
 
-def build_app(settings: EdgeSettings, models: ServedModels, drain: Drain) -> ASGIApp:
+def build_app(
+    settings: EdgeSettings, models: ServedModels, drain: Drain, *, outbound: OutboundClient | None = None
+) -> ASGIApp:
     """Return the app of one edge that serves *models*."""
 
     @asynccontextmanager
@@ -37,6 +41,7 @@ def build_app(settings: EdgeSettings, models: ServedModels, drain: Drain) -> ASG
     app.state.settings = settings
     app.state.models = models
     app.state.drain = drain
+    app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)
     limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}
     return wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)

@@ -11,6 +11,9 @@ MIB = 1024 * 1024
 BodyBytes = Annotated[int, Field(gt=0, le=48 * MIB)]
 """What fits in one frame to a worker with room to spare."""
 
+ImageBytes = Annotated[int, Field(gt=0, le=32 * MIB)]
+"""No more than all images of a request may have together."""
+
 
 class EdgeSettings(CommonSettings):
     edge_region: str = Field(default="yto-01", description="Id of the region that this edge serves")
@@ -32,6 +35,9 @@ class EdgeSettings(CommonSettings):
     edge_body_limit_bytes: BodyBytes = Field(default=4 * MIB, description="Largest JSON body; 413 above it")
     edge_audio_limit_bytes: BodyBytes = Field(
         default=25 * MIB, description="Largest audio upload; 413 above it"
+    )
+    edge_image_limit_bytes: ImageBytes = Field(
+        default=10 * MIB, description="Largest image of a chat message; 400 above it"
     )
     edge_key_cache_seconds: Seconds = Field(
         default=1.0, description="How long a key's state is kept in memory: a revoked key stops within it"

@@ -57,9 +57,10 @@ def begin(request: Request, served: ServedModel, prefix: str) -> Answer:
     return Answer(id=f"{prefix}{secrets.token_hex(12)}", model=served.id, region=region)
 
 
-def usage(prompt_tokens: int, completion_tokens: int) -> Usage:
+def usage(prompt_tokens: int, completion_tokens: int, *, cached_tokens: int) -> Usage:
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": cached_tokens},
     }

@@ -1,14 +1,20 @@
 """``POST /v1/completions`` and ``POST /v1/completions/stream``."""
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge.api.generation import TextShape, answer_text, generate_order, refuse
+from edge.api.answer import Answer
+from edge.api.choices import Choice, Choices
+from edge.api.generation import TextWork, answer_text, generate_order
+from edge.api.logprobs import TextOffsets
 from edge.api.parsing import parse_json
 from edge.api.requests import MAX_PROMPTS, CompletionRequest
+from edge.api.text_shape import TextShape
 from edge.errors import InvalidField
+from edge.workers.messages import Text
 
 
 async def completions(request: Request) -> Response:
@@ -25,27 +31,45 @@ async def completions_stream(request: Request) -> Response:
 
 async def _answer(request: Request, body: CompletionRequest, *, stream: bool) -> Response:
     served = request.app.state.models.find_for(body.model, "chat")
-    _refuse_unserved(body)
-    per_prompt = body.n or 1
+    keep = body.n or 1
+    per_prompt = keep if body.best_of is None else body.best_of
+    _refuse(body, keep, per_prompt, stream=stream)
+    # The best of several cannot be told without.
+    logprobs = 0 if body.logprobs is None and per_prompt > keep else body.logprobs
+    orders = [
+        generate_order(
+            request,
+            body,
+            choice=choice,
+            prompt=prompt,
+            logprobs=logprobs,
+            echo=bool(body.echo),
+            suffix=body.suffix or None,
+        )
+        for prompt in body.prompts
+        for choice in range(per_prompt)
+    ]
+    shape = partial(
+        CompletionShape,
+        logprobs=body.logprobs is not None,
+        include_usage=bool(body.stream_options and body.stream_options.include_usage),
+    )
+    work = TextWork(orders, per_prompt, keep, "cmpl-", shape)
+    return await answer_text(request, served, work, stream=stream)
+
+
+def _refuse(body: CompletionRequest, keep: int, per_prompt: int, *, stream: bool) -> None:
     if len(body.prompts) > MAX_PROMPTS:
         raise InvalidField(
             f"prompt holds more than {MAX_PROMPTS} prompts; send several requests", param="prompt"
         )
-    orders = [
-        generate_order(body, choice=choice, max_tokens=body.max_tokens, prompt=prompt)
-        for prompt in body.prompts
-        for choice in range(per_prompt)
-    ]
-    return await answer_text(
-        request,
-        served,
-        orders,
-        CompletionShape,
-        id_prefix="cmpl-",
-        per_prompt=per_prompt,
-        stream=stream,
-        options=body.stream_options,
-    )
+    if per_prompt < keep:
+        raise InvalidField(f"best_of: {per_prompt} is less than n, which is {keep}", param="best_of")
+    if per_prompt > keep and stream:
+        raise InvalidField(
+            "best_of: the best are known only at the end; do not stream, or ask for no more than n",
+            param="best_of",
+        )
 
 
 class CompletionShape(TextShape):
@@ -53,20 +77,22 @@ class CompletionShape(TextShape):
 
     object_name = chunk_name = "text_completion"
 
-    def choice(self, index: int, text: str, finish_reason: str) -> dict[str, Any]:
-        return self.delta(index, text, finish_reason)
+    def __init__(self, answer: Answer, choices: Choices, *, logprobs: bool, include_usage: bool) -> None:
+        super().__init__(answer, choices, include_usage=include_usage)
+        self._offsets = [TextOffsets() for _ in range(len(choices))] if logprobs else None
 
-    def delta(self, index: int, text: str | None, finish_reason: str | None) -> dict[str, Any]:
-        return {"text": text or "", "index": index, "logprobs": None, "finish_reason": finish_reason}
+    def choice(self, index: int, choice: Choice) -> dict[str, Any]:
+        logprobs = None if self._offsets is None else self._offsets[index].shape(choice.rows)
+        return _element(index, choice.text, logprobs, choice.finish_reason)
+
+    def text(self, index: int, event: Text) -> dict[str, Any] | None:
+        if self._offsets is None or not event.logprobs:
+            return _element(index, event.text, None, None) if event.text else None
+        return _element(index, event.text, self._offsets[index].shape(event.logprobs), None)
+
+    def end(self, index: int, finish_reason: str) -> dict[str, Any]:
+        return _element(index, "", None, finish_reason)
 
 
-def _refuse_unserved(body: CompletionRequest) -> None:
-    refuse(
-        [
-            ("echo", bool(body.echo)),
-            ("suffix", bool(body.suffix)),
-            ("best_of", (body.best_of or 1) > 1),
-            ("logprobs", body.logprobs is not None),
-            ("logit_bias", bool(body.logit_bias)),
-        ]
-    )
+def _element(index: int, text: str, logprobs: Any, finish_reason: str | None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish_reason}

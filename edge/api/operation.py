@@ -66,7 +66,7 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
 
 def _guard(handler: Handler, access: Access | Scope) -> Handler:
     async def guarded(request: Request) -> Response:
-        await authorise(request, access)
+        request.state.key = await authorise(request, access)
         return await handler(request)
 
     return guarded

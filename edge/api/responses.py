@@ -25,10 +25,19 @@ class ErrorEvent(TypedDict):
     error: ErrorInfo
 
 
+class PromptTokensDetails(TypedDict):
+    """``cached_tokens`` of the prompt were not computed again: an earlier request began with them."""
+
+    cached_tokens: int
+
+
 class Usage(TypedDict):
+    """Tokens of all choices; those of a prompt that several choices share are counted once."""
+
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
 
 
 class EmbeddingUsage(TypedDict):
@@ -52,16 +61,54 @@ class Routing(TypedDict):
     provider: str
 
 
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class FunctionCall(TypedDict):
+    """``arguments`` is a JSON object, as text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    id: str
+    type: Literal["function"]
+    function: FunctionCall
+
+
 class AssistantMessage(TypedDict):
+    """``content`` is null when the model only called functions. ``function_call`` repeats the first call when
+    the request asked with ``functions``."""
+
     role: Literal["assistant"]
     content: str | None
+    tool_calls: NotRequired[list[ToolCall]]
+    function_call: NotRequired[FunctionCall]
+
+
+class TopLogprob(TypedDict):
+    """A token as text, which has replacement characters where its ``bytes`` are not whole characters."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(TypedDict):
+    content: list[TokenLogprob]
+    refusal: None
 
 
 class ChatChoice(TypedDict):
     index: int
     message: AssistantMessage
-    logprobs: None
-    finish_reason: Literal["stop", "length"]
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason
 
 
 class ChatCompletion(TypedDict):
@@ -75,15 +122,32 @@ class ChatCompletion(TypedDict):
     routing: Routing
 
 
+class FunctionCallDelta(TypedDict, total=False):
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(TypedDict):
+    """The first of a call has its ``id``, ``type`` and name; the ``arguments`` of all join to one text."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: FunctionCallDelta
+
+
 class Delta(TypedDict, total=False):
     role: Literal["assistant"]
     content: str
+    tool_calls: list[ToolCallDelta]
+    function_call: FunctionCallDelta
 
 
 class ChatChunkChoice(TypedDict):
     index: int
     delta: Delta
-    finish_reason: Literal["stop", "length"] | None
+    logprobs: NotRequired[ChatLogprobs]
+    finish_reason: FinishReason | None
 
 
 class ChatCompletionChunk(TypedDict):
@@ -100,10 +164,23 @@ class ChatCompletionChunk(TypedDict):
     routing: NotRequired[Routing]
 
 
+class TextLogprobs(TypedDict):
+    """An element for each token. ``top_logprobs`` always holds the token itself too, and ``text_offset`` is
+    where it begins in the choice's text. A token that is not whole characters is written ``bytes:\\xe2``.
+
+    With ``echo`` nothing is known of the first token of the prompt: its elements are null.
+    """
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
+    text_offset: list[int]
+
+
 class TextChoice(TypedDict):
     text: str
     index: int
-    logprobs: None
+    logprobs: TextLogprobs | None
     finish_reason: Literal["stop", "length"] | None
 
 

@@ -11,7 +11,7 @@ from shared.artifacts import SourceError, parse_source
 Engine = Literal["llm", "embed", "kokoro", "hibari", "whisper"]
 Kind = Literal["chat", "embedding", "tts", "stt"]
 Capability = Literal[
-    "chat", "completions", "embeddings", "speech", "streaming", "transcription", "translation"
+    "chat", "completions", "embeddings", "speech", "streaming", "transcription", "translation", "vision"
 ]
 Converter = Literal["bert-gguf", "kokoro-voices"]
 

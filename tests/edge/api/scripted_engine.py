@@ -1,5 +1,7 @@
 """An engine for every kind of request that does what the request's text says, without a model."""
 
+import dataclasses
+import json
 import struct
 import threading
 import time
@@ -17,14 +19,22 @@ from edge.workers.messages import (
     Segment,
     Speak,
     Text,
+    ToolCall,
     Transcribe,
     Transcribed,
     Vectors,
 )
 
+SPLIT = "€".encode()
+"""A character of three bytes, which ``torn`` makes of two tokens."""
+
 
 class ScriptedEngine:
-    """Says ``refuse PARAM``, ``fail``, ``slow N`` or ``break`` make it do so; other text is its answer."""
+    """Says ``refuse PARAM``, ``fail``, ``slow N`` or ``break`` make it do so; other text is its answer.
+
+    ``order`` answers with the order itself as JSON, ``torn`` with a character of two tokens, ``call NAME``
+    calls functions of these names, and ``vary`` says a word that is less likely with each seed.
+    """
 
     @property
     def info(self) -> dict[str, Any]:
@@ -55,15 +65,13 @@ def answer(job: Job) -> Iterator[Event]:
     if word == "slow":
         time.sleep(float(argument))
     if isinstance(request, Generate):
-        words = script.split(" ")
-        for number, part in enumerate(words):
-            yield Text(part if number == 0 else f" {part}")
-            if part == "break":
-                raise RuntimeError("secret of the engine")
-        yield Generated("stop", 3, len(words), queue_ms=2.4, inference_ms=10.6)
+        yield from generate(request, script)
     elif isinstance(request, Embed):
-        rows = [(0.6, 0.8, 0.0)] * len(request.inputs)
-        yield Vectors(b"".join(struct.pack("<3f", *row) for row in rows), 3, 5 * len(rows))
+        dimensions = request.dimensions or 3
+        if dimensions > 3:
+            raise InvalidRequest("dimensions is at most 3", param="dimensions")
+        row = struct.pack("<3f", 0.6, 0.8, 0.0)[: 4 * dimensions]
+        yield Vectors(row * len(request.inputs), dimensions, 5 * len(request.inputs))
     elif isinstance(request, Speak):
         if word != "silence":
             yield Audio(f"{request.voice} {request.format} {request.speed} ".encode())
@@ -78,10 +86,49 @@ def answer(job: Job) -> Iterator[Event]:
         yield Transcribed(request.language or "en", 3.25)
 
 
+def generate(request: Generate, script: str) -> Iterator[Event]:
+    word, _, argument = script.partition(" ")
+    if word == "order":
+        yield Text(json.dumps(dataclasses.asdict(request), default=lambda data: data.decode("latin-1")), 1)
+        yield Generated("stop", 3, 1, cached_tokens=2)
+    elif word == "torn":
+        yield Text("", 1, rows(request, SPLIT[:1]))
+        yield Text(SPLIT.decode(), 1, rows(request, SPLIT[1:]))
+        yield Text("!", 1, rows(request, b"!"))
+        yield Generated("stop", 3, 3)
+    elif word == "call":
+        for index, name in enumerate(argument.split()):
+            yield ToolCall(index, f"call_{index}", name, "", 1)
+            yield ToolCall(index, None, None, '{"city": ', 1)
+            yield ToolCall(index, None, None, '"Toronto"}', 1)
+        yield Generated("tool_calls", 3, 3 * len(argument.split()))
+    elif word == "vary":
+        seed = request.seed or 0
+        yield Text(f"seed {seed}", 1, rows(request, b"x", -abs(seed - 2) / 8))
+        yield Generated("stop", 3, 1)
+    else:
+        words = script.split(" ")
+        for number, part in enumerate(words):
+            text = part if number == 0 else f" {part}"
+            yield Text(text, 1, rows(request, text.encode()))
+            if part == "break":
+                raise RuntimeError("secret of the engine")
+        yield Generated("stop", 3, len(words), queue_ms=2.4, inference_ms=10.6)
+
+
+def rows(request: Generate, token: bytes, logprob: float = -0.5) -> list[list[Any]] | None:
+    """Return the row of one *token*, with as many others beside it as *request* asks for."""
+    if request.logprobs is None:
+        return None
+    others = [[number, f"<{number}>".encode(), -1.0 - number] for number in range(request.logprobs)]
+    return [[7, token, logprob, others]]
+
+
 def script_of(request: Any) -> str:
     if isinstance(request, Generate):
         if request.messages is not None:
-            return str(request.messages[-1]["content"])
+            content = request.messages[-1]["content"]
+            return str(content[0]["text"] if isinstance(content, list) else content)
         return request.prompt if isinstance(request.prompt, str) else "tokens"
     if isinstance(request, Embed):
         first = request.inputs[0]

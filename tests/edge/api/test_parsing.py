@@ -46,6 +46,12 @@ def filled(start: str, item: str, end: str) -> bytes:
     return f"{start}{','.join([item] * count)}{end}".encode()
 
 
+def many_keys(start: str, end: str) -> bytes:
+    """Return a body of the largest size that is filled with different keys."""
+    keys = ",".join(f'"{number}":{number}' for number in range(BODY_BYTES // 18))
+    return f"{start}{keys}{end}".encode()
+
+
 CHAT = '{"model": "smollm2", "messages": [{"role": "user", "content": "x"}], '
 LISTS = [
     ("/v1/chat/completions", '{"model": "smollm2", "messages": [', "]}", "messages"),
@@ -64,6 +70,19 @@ LISTS = [
     ("/v1/chat/completions", CHAT + '"stop": [', "]}", "stop"),
     ("/v1/chat/completions", CHAT + '"tools": [', "]}", "tools"),
     ("/v1/chat/completions", CHAT + '"functions": [', "]}", "functions"),
+    ("/v1/chat/completions", CHAT + '"modalities": [', "]}", "modalities"),
+    (
+        "/v1/chat/completions",
+        CHAT + '"tools": [{"function": {"name": "f", "parameters": {"enum": [',
+        "]}}}]}",
+        "tools.0.function.parameters",
+    ),
+    (
+        "/v1/chat/completions",
+        CHAT + '"response_format": {"type": "json_schema", "json_schema": {"schema": {"enum": [',
+        "]}}}}",
+        "response_format.json_schema.schema",
+    ),
     ("/v1/completions", '{"model": "smollm2", "prompt": [', "]}", "prompt"),
     ("/v1/completions", '{"model": "smollm2", "prompt": [[', "]]}", "prompt"),
     ("/v1/embeddings", '{"model": "all-minilm-l6-v2", "input": [', "]}", "input"),
@@ -104,6 +123,15 @@ def test_the_worst_of_bodies_is_refused_in_short(
     [
         filled(CHAT + '"logit_bias": {', '"1":""', "}}"),
         filled(CHAT + '"response_format": {"type": "json_schema", "json_schema": {"a": [', "1", "]}}}"),
+        filled(CHAT + '"logit_bias": {"', "m", '": 1}}'),
+        filled(CHAT + '"logit_bias": {"1": "', "m", '"}}'),
+        filled(CHAT + '"tools": [{"function": {"name": "', "m", '"}}]}'),
+        filled(CHAT + '"tool_choice": "', "m", '"}'),
+        filled(CHAT + '"tool_choice": {"function": {"name": "', "m", '"}}}'),
+        filled(CHAT + '"functions": [{"name": "f"}], "function_call": {"name": "', "m", '"}}'),
+        many_keys(CHAT + '"logit_bias": {', "}}"),
+        many_keys(CHAT + '"response_format": {"type": "json_schema", "json_schema": {"schema": {', "}}}}"),
+        many_keys(CHAT + '"tools": [{"function": {"name": "f", "parameters": {', "}}}]}"),
         filled('{"model": "smollm2", "prompt": [1, ', "1", ', ""]}'),
         filled('{"model": "', "m", '", "messages": [{"role": "user", "content": "x"}]}'),
         filled('{"model": "smollm2", "messages": [{"role": "user", "content": [{"type": "', "m", '"}]}]}'),

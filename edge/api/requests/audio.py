@@ -1,0 +1,62 @@
+"""What clients may send to have a text spoken or a recording transcribed."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from edge.api.requests.fields import ApiModel, FormModel, ModelName
+from edge.engines.audio.formats import FORMATS
+
+MAX_SPEECH_CHARACTERS = 4096
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _a_speech_format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"choose one of {', '.join(FORMATS)}")
+    return name
+
+
+SpeechFormat = Annotated[
+    str, AfterValidator(_a_speech_format), Field(json_schema_extra={"enum": list(FORMATS)})
+]
+
+
+class SpeechRequest(ApiModel):
+    model: ModelName
+    input: Annotated[str, Field(max_length=MAX_SPEECH_CHARACTERS), AfterValidator(_not_blank)]
+    voice: Annotated[str, Field(min_length=1)]
+    response_format: SpeechFormat | None = Field(
+        default=None, description="pcm when absent: 24 kHz 16-bit little-endian mono without a header"
+    )
+    speed: Annotated[float, Field(ge=0.25, le=4)] | None = None
+    stream: bool | None = Field(default=None, description="Send sound as it is made; pcm and opus only")
+    stream_format: Literal["audio"] | None = None
+    language: str | None = None
+    instructions: str | None = None
+    voice_transcript: str | None = None
+
+
+class TranscriptionQuery(FormModel):
+    """The query of the job contract: with ``model`` here, ``sync`` or ``stream`` says how to answer."""
+
+    model: str | None = None
+    sync: bool | None = Field(default=None, description="Answer with the transcript itself")
+    stream: bool | None = Field(default=None, description="Answer with server-sent events")
+    language: str | None = Field(default=None, description="ISO 639-1 code of what is spoken")
+    prompt: str | None = None
+    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = Field(
+        default=None, description="json when absent"
+    )
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class TranscriptionForm(TranscriptionQuery):
+    """The form of OpenAI's contract; ``file`` is the recording. What the query also says, wins."""
+
+    file: Annotated[bytes, Field(min_length=1)]
