@@ -86,27 +86,29 @@ async def _first(stream: EventStream) -> tuple[int, Event]:
 
 
 async def written(first: tuple[int, Event] | None, rest: EventStream, shape: Shape) -> Chunks:
-    """Yield *first* and *rest* as server-sent events; ``[DONE]`` ends them, also after an error."""
+    """Yield *first* and *rest* as server-sent events; ``[DONE]`` ends them, also after an error.
+
+    What is there at the same time leaves in one piece: each write costs more than its events.
+    """
     try:
-        for data in shape.opening():
-            yield sse(data)
-        if first is not None:
-            for data in shape.feed(*first):
-                yield sse(data)
+        if piece := _joined(shape.opening(), () if first is None else (first,), shape):
+            yield piece
         while True:
-            with anyio.move_on_after(SILENCE_SECONDS) as silence:
-                try:
-                    index, event = await anext(rest)
-                except StopAsyncIteration:
-                    break
-            if silence.cancelled_caught:
+            try:
+                events = await rest.take(SILENCE_SECONDS)
+            except StopAsyncIteration:
+                break
+            if not events:
                 yield _COMMENT
-                continue
-            for data in shape.feed(index, event):
-                yield sse(data)
-        for data in shape.closing():
-            yield sse(data)
+            elif piece := _joined((), events, shape):
+                yield piece
+        yield _joined(shape.closing(), (), shape) + DONE
     except ApiError as error:
         log.warning("stream failed", error=error.detail)
-        yield sse(shape.failure(error))
-    yield DONE
+        yield sse(shape.failure(error)) + DONE
+
+
+def _joined(start: Iterable[dict[str, Any]], events: Iterable[tuple[int, Event]], shape: Shape) -> bytes:
+    pieces = [sse(data) for data in start]
+    pieces += [sse(data) for index, event in events for data in shape.feed(index, event)]
+    return b"".join(pieces)
