@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -12,6 +11,7 @@ from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.table import OPERATIONS
 from edge.images import ImageSource
+from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
 from edge.settings import EdgeSettings
@@ -22,24 +22,30 @@ from shared.http.stack import wrap
 
 
 def build_app(
-    settings: EdgeSettings, models: ServedModels, drain: Drain, *, outbound: OutboundClient | None = None
+    settings: EdgeSettings,
+    models: ServedModels,
+    drain: Drain,
+    lifecycle: Lifecycle | None = None,
+    *,
+    outbound: OutboundClient | None = None,
 ) -> ASGIApp:
-    """Return the app of one edge that serves *models*."""
+    """Return the app of one edge that serves *models* and fetches what callers refer to by *outbound*.
+
+    *lifecycle* loads and unloads the models.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_database(database_file(settings.home)) as database:
             app.state.keys = KeyService(KeyStore(database), cache_seconds=settings.edge_key_cache_seconds)
-            async with anyio.create_task_group() as workers:
-                for served in models:
-                    workers.start_soon(served.worker.run)
+            async with app.state.lifecycle.running():
                 yield
-                workers.cancel_scope.cancel()
 
     app = Starlette(routes=routes(OPERATIONS), exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.models = models
+    app.state.lifecycle = lifecycle or Lifecycle(models, settings)
     app.state.drain = drain
     app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)

@@ -10,13 +10,18 @@ ApiError
 ├── NotFound
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
+├── ModelBusy                409  the model has requests in flight, and it was not said to end them
+├── LoadStopped              409  the model was unloaded while it was loading
 ├── ClientGone               499  the client left before its answer; only the log sees it
 ├── BadGateway
 │   ├── WorkerFailed         502  the model's process died or its engine failed
+│   ├── LoadFailed           502  the model's files cannot be had, or its process did not come up
 │   └── SynthesisFailed      502  the voice did not speak the text
 └── Unavailable
     ├── NoCapacity           503  the model's queue is full
     ├── ModelNotReady        503  the model is still loading, or being replaced
+    ├── InsufficientMemory   503  the model needs more memory than is free
+    ├── StillUnloading       503  the model's process has not ended yet
     └── StoreUnavailable     503  the database does not answer: never to be read as a bad key
 """
 
@@ -44,6 +49,18 @@ class ModelNotLoaded(ModelNotFound):
     code = "model_not_loaded"
 
 
+class ModelBusy(ApiError):
+    status = 409
+    type = "conflict_error"
+    code = "model_busy"
+
+
+class LoadStopped(ApiError):
+    status = 409
+    type = "conflict_error"
+    code = "load_stopped"
+
+
 class ClientGone(ApiError):
     """The client left before its answer was ready. 499 is what nginx writes in its log for this."""
 
@@ -58,6 +75,10 @@ class WorkerFailed(BadGateway):
     code = "worker_failed"
 
 
+class LoadFailed(BadGateway):
+    code = "load_failed"
+
+
 class SynthesisFailed(BadGateway):
     code = "synthesis_failed"
 
@@ -68,6 +89,14 @@ class NoCapacity(Unavailable):
 
 class ModelNotReady(Unavailable):
     code = "model_not_ready"
+
+
+class InsufficientMemory(Unavailable):
+    code = "insufficient_memory"
+
+
+class StillUnloading(Unavailable):
+    code = "still_unloading"
 
 
 class StoreUnavailable(Unavailable):

@@ -32,6 +32,16 @@ class EdgeSettings(CommonSettings):
     edge_worker_start_seconds: Seconds = Field(
         default=120.0, description="How long a model may take to load before its worker is given up"
     )
+    edge_load_wait_seconds: Seconds = Field(
+        default=20.0,
+        description="How long a call to load or unload a model waits for it; what takes longer goes on",
+    )
+    edge_pull_seconds: Seconds = Field(
+        default=3600.0, description="How long fetching a model's files may take before its load is given up"
+    )
+    edge_memory_spare_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=128 * MIB, description="Memory that the load of a model must leave free"
+    )
     edge_body_limit_bytes: BodyBytes = Field(default=4 * MIB, description="Largest JSON body; 413 above it")
     edge_audio_limit_bytes: BodyBytes = Field(
         default=25 * MIB, description="Largest audio upload; 413 above it"

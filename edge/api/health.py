@@ -23,9 +23,9 @@ RUNTIME = f"python {platform.python_version()}, llama-cpp-python {LLAMA_VERSION}
 async def health(request: Request) -> Response:
     """Tell how this edge is: 200 while it takes requests, 503 once it is shutting down."""
     state = request.app.state
-    states = {served.id: served.worker.state for served in state.models}
+    states = state.models.states()
     draining = state.drain.draining
-    status: Status = "unhealthy" if draining else overall(states.values())
+    status: Status = "unhealthy" if draining else overall([served.worker.state for served in state.models])
     content: Health = {
         "status": status,
         "node": f"nearedge-{state.settings.edge_region}",
@@ -34,7 +34,7 @@ async def health(request: Request) -> Response:
         "version": VERSION,
         "timestamp": rfc3339(datetime.now(UTC)),
         "models": {name: value.value for name, value in states.items()},
-        "features": {"dynamic_loading": False, "huggingface_support": True},
+        "features": {"dynamic_loading": True, "huggingface_support": True},
         "backend": {
             "healthy": status == "healthy",
             "info": {
@@ -51,7 +51,10 @@ async def health(request: Request) -> Response:
 
 
 def overall(states: Collection[State]) -> Status:
-    """Return ``healthy`` if every model is loaded, ``degraded`` if some are, else ``unhealthy``."""
+    """Return ``healthy`` if every model that is served is loaded, ``degraded`` if some are, else ``unhealthy``.
+
+    What an operator unloaded is not served: that is how it is meant to be.
+    """
     loaded = sum(state is State.LOADED for state in states)
     if loaded == len(states):
         return "healthy"

@@ -13,7 +13,7 @@ REPOSITORY = "/models"
 
 
 async def list_models(request: Request) -> Response:
-    """List every model that this edge serves."""
+    """List every model that this edge serves. One that was unloaded is not among them."""
     region = request.app.state.settings.edge_region
     content: ModelList = {
         "object": "list",
@@ -29,8 +29,8 @@ async def get_model(request: Request) -> Response:
 
 
 async def model_status(request: Request) -> Response:
-    """Tell which models are loaded right now."""
-    states = {served.id: served.worker.state for served in request.app.state.models}
+    """Tell which models are loaded right now, and what became of the others that are or were served."""
+    states = request.app.state.models.states()
     content: ModelStatus = {
         "loaded": [name for name, state in states.items() if state is State.LOADED],
         "loading_status": {name: state.value for name, state in states.items()},

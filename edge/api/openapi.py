@@ -14,7 +14,7 @@ from edge.api.responses import ErrorBody
 
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 _REF = "#/components/schemas/{model}"
-_Key = tuple[str, Literal["body", "query", "form", "response", "event", "error"]]
+_Key = tuple[str, Literal["body", "query", "form", "response", "event", "refusal", "error"]]
 
 KEY_ERRORS = {
     "401": "No key, or not a valid one",
@@ -47,10 +47,11 @@ def build(operations: Iterable[Operation]) -> dict[str, Any]:
         (("", "error"), "serialization", TypeAdapter(ErrorBody))
     ]
     for operation in operations:
-        for part in ("body", "query", "form", "response", "event"):
+        for part in ("body", "query", "form", "response", "event", "refusal"):
             declared = getattr(operation, part)
             if declared is not None:
-                mode: JsonSchemaMode = "serialization" if part in {"response", "event"} else "validation"
+                sent = part in {"response", "event", "refusal"}
+                mode: JsonSchemaMode = "serialization" if sent else "validation"
                 inputs.append(((operation.key, part), mode, TypeAdapter(declared)))
     schemas, definitions = GenerateJsonSchema(ref_template=_REF).generate_definitions(
         [(key, mode, adapter.core_schema) for key, mode, adapter in inputs]
@@ -98,13 +99,16 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         described["description"] = re.sub(r"\n +", "\n", doc)
     body = _body(operation, schemas)
     if body:
-        described["requestBody"] = {"required": True, "content": body}
+        described["requestBody"] = {"required": operation.body_required, "content": body}
     if operation.access is not Access.OPEN:
         described["security"] = [{"key": []}]
         described["description"] += f"\n\n{_needs(operation.access)}"
-        error = {"application/json": {"schema": schemas["", "error"]}}
         described["responses"] |= {
-            status: {"description": meaning, "headers": _error_headers(status), "content": error}
+            status: {
+                "description": meaning,
+                "headers": _error_headers(status),
+                "content": {"application/json": {"schema": _error_body(operation, status, schemas)}},
+            }
             for status, meaning in sorted(_errors(operation).items())
         }
     return described
@@ -122,7 +126,12 @@ def _errors(operation: Operation) -> dict[str, str]:
         errors |= BODY_ERRORS | MODEL_ERRORS
     if _PARAMETER.search(operation.path):
         errors |= MODEL_ERRORS
-    return errors
+    return errors | operation.errors
+
+
+def _error_body(operation: Operation, status: str, schemas: dict[Any, Any]) -> Any:
+    special = operation.refusal is not None and status in operation.errors
+    return schemas[operation.key, "refusal"] if special else schemas["", "error"]
 
 
 def _error_headers(status: str) -> dict[str, Any]:

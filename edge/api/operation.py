@@ -1,8 +1,8 @@
 """How one endpoint is declared, and how the declaration becomes a route."""
 
 import enum
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
@@ -33,6 +33,8 @@ class Operation:
     ``response`` is the type of the JSON answer: the document is made from these same types.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
     types that the answer may have. ``headers`` names what the answer's headers tell besides.
+    ``errors`` says what statuses of errors mean that are not common to all operations, and ``refusal`` is the
+    type of their bodies where it has more than every error.
     """
 
     method: str
@@ -43,11 +45,14 @@ class Operation:
     tag: str
     response: Any = None
     body: type[BaseModel] | None = None
+    body_required: bool = True
     query: type[BaseModel] | None = None
     form: type[BaseModel] | None = None
     media: tuple[str, ...] = ()
     event: Any = None
     headers: tuple[str, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+    refusal: Any = None
 
     @property
     def key(self) -> str:

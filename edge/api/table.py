@@ -1,7 +1,28 @@
 """Every endpoint of an edge."""
 
 from edge.accounts import Scope
-from edge.api import chat, completions, docs, embeddings, health, models, speech, transcriptions
+from edge.api import (
+    chat,
+    completions,
+    docs,
+    embeddings,
+    health,
+    model_control,
+    models,
+    speech,
+    transcriptions,
+)
+from edge.api.model_types import (
+    LoadAnswer,
+    LoadRefusal,
+    LoadRequest,
+    UnloadAllAnswer,
+    UnloadAllRefusal,
+    UnloadAllRequest,
+    UnloadAnswer,
+    UnloadRefusal,
+    UnloadRequest,
+)
 from edge.api.operation import Access, Operation
 from edge.api.requests import (
     ChatRequest,
@@ -30,6 +51,8 @@ from edge.api.responses import (
 from edge.engines.audio.formats import FORMATS
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
+
+BUSY = "Requests are in flight, and `force` was not set"
 
 INFERENCE_HEADERS = ("X-Provocapi-Model", "X-Provocapi-Worker", "X-Provocapi-Queue-Ms")
 
@@ -106,6 +129,46 @@ OPERATIONS = (
         summary="Tell which models are loaded",
         tag=MODELS,
         response=ModelStatus,
+    ),
+    Operation(
+        *("POST", "/v1/models/load", model_control.load_model),
+        access=Scope.SUPERADMIN,
+        summary="Load a model",
+        tag=MODELS,
+        body=LoadRequest,
+        response=LoadAnswer,
+        errors={
+            "404": "The catalogue has no model of that name",
+            "409": f"{BUSY}; or the model was unloaded meanwhile",
+            "502": "The model's files cannot be had, are damaged, or its process did not come up",
+            "503": "Too little memory, or the edge is shutting down; `Retry-After` says when to try again",
+        },
+        refusal=LoadRefusal,
+    ),
+    Operation(
+        *("POST", "/v1/models/unload", model_control.unload_model),
+        access=Scope.SUPERADMIN,
+        summary="Unload a model",
+        tag=MODELS,
+        body=UnloadRequest,
+        response=UnloadAnswer,
+        errors={
+            "404": "The catalogue has no model of that name",
+            "409": BUSY,
+            "503": "The model's process has not ended yet",
+        },
+        refusal=UnloadRefusal,
+    ),
+    Operation(
+        *("POST", "/v1/models/unload-all", model_control.unload_all_models),
+        access=Scope.SUPERADMIN,
+        summary="Unload every model",
+        tag=MODELS,
+        body=UnloadAllRequest,
+        body_required=False,
+        response=UnloadAllAnswer,
+        errors={"409": f"{BUSY}: no model was unloaded", "503": "No process has ended yet"},
+        refusal=UnloadAllRefusal,
     ),
     Operation(
         *("GET", "/v1/models/{model:path}", models.get_model),

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge.errors import InvalidField, ModelNotFound, ModelNotLoaded
 from edge.models.catalogue import Catalogue, CatalogueModel
 from edge.models.pull import installed, paths
 from edge.settings import EdgeSettings
 from edge.workers.messages import Load
-from edge.workers.worker import Worker
+from edge.workers.worker import State, Worker
 from shared.cpus import available_cpus
 
 ENGINES = {
@@ -23,6 +22,8 @@ ENGINES = {
 
 SHOWN_CHARACTERS = 100
 """How much of an unknown name an error repeats."""
+
+HINT = "GET /v1/models lists the models that this edge serves"
 
 
 class NotInstalledError(Exception):
@@ -50,7 +51,9 @@ class ServedModel:
 
 
 class ServedModels:
-    """Every model of this edge, in the order of the settings.
+    """Every model of this edge: those of the settings in their order, then those loaded since.
+
+    ``lifecycle`` starts and stops them. ``configured`` are those of the settings.
 
     Raises:
         UnknownModelError: the catalogue does not have one of them.
@@ -59,35 +62,58 @@ class ServedModels:
 
     def __init__(self, catalogue: Catalogue, settings: EdgeSettings) -> None:
         self._catalogue = catalogue
-        self._region = settings.edge_region
-        models = chosen(catalogue, settings)
-        missing = [model.id for model in models if not installed(model, settings.cache)]
+        self._settings = settings
+        self._engines = dict(ENGINES)
+        self._served: dict[str, ServedModel] = {}
+        self.configured = tuple(chosen(catalogue, settings))
+        missing = [model.id for model in self.configured if not installed(model, settings.cache)]
         if missing:
             raise NotInstalledError(missing)
-        self._served = {
-            model.id: ServedModel(model, _worker(model, settings, settings.cache)) for model in models
-        }
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._served.values())
+        """Iterate over those that take requests, perhaps only once they are loaded."""
+        return iter([served for served in self._served.values() if served.worker.active])
+
+    def states(self) -> dict[str, State]:
+        """Return the state of every model that was ever to be served, unloaded ones too, by id."""
+        return {name: served.worker.state for name, served in self._served.items()}
+
+    def put(self, served: ServedModel) -> None:
+        """Serve *served* from now on, in place of what ran this model before."""
+        self._served[served.id] = served
+
+    def get(self, model_id: str) -> ServedModel | None:
+        """Return what runs this model now or ran it last."""
+        return self._served.get(model_id)
+
+    def resolve(self, name: str, *, param: str = "model", hint: str = HINT) -> CatalogueModel:
+        """Return the model of the catalogue called *name*.
+
+        That is an id, an alias, or either after ``local/`` or this region's id.
+
+        Raises:
+            ModelNotFound: nobody knows that name; says *hint*.
+        """
+        provider, _, rest = name.partition("/")
+        here = provider.lower() in {"local", self._settings.edge_region.lower()}
+        model = self._catalogue.resolve(name) or (self._catalogue.resolve(rest) if here else None)
+        if model is None:
+            shown = name[:SHOWN_CHARACTERS]
+            raise ModelNotFound(f"The model {shown!r} is not served here; {hint}", param=param)
+        return model
 
     def find(self, name: str) -> ServedModel:
-        """Return the model called *name*: an id, an alias, or either after ``local/`` or this region's id.
+        """Return the model called *name*, as :meth:`resolve` understands it.
 
         Raises:
             ModelNotLoaded: the catalogue has the model, but it is not served here.
             ModelNotFound: nobody knows that name.
         """
-        provider, _, rest = name.partition("/")
-        here = provider.lower() in {"local", self._region.lower()}
-        model = self._catalogue.resolve(name) or (self._catalogue.resolve(rest) if here else None)
-        hint = "GET /v1/models lists the models that this edge serves"
-        if model is None:
-            shown = name[:SHOWN_CHARACTERS]
-            raise ModelNotFound(f"The model {shown!r} is not served here; {hint}", param="model")
-        if model.id not in self._served:
-            raise ModelNotLoaded(f"Model not loaded: {model.id}; {hint}", param="model")
-        return self._served[model.id]
+        model = self.resolve(name)
+        served = self._served.get(model.id)
+        if served is None or not served.worker.active:
+            raise ModelNotLoaded(f"Model not loaded: {model.id}; {HINT}", param="model")
+        return served
 
     def find_for(self, name: str, kind: str) -> ServedModel:
         """Return the model called *name* if it is of this *kind* (chat, embedding, tts, stt).
@@ -102,6 +128,16 @@ class ServedModels:
             hint = f"; {', '.join(fitting)} can" if fitting else ""
             raise InvalidField(f"The model {served.id} cannot do this{hint}", param="model")
         return served
+
+    def order(self, model: CatalogueModel) -> Load:
+        """Return the order to a worker that loads *model*, whose files are in the cache."""
+        settings = self._settings
+        files = {role: str(path) for role, path in paths(model, settings.cache).items()}
+        options = dict(model.options) | {
+            "context_tokens": model.context_tokens,
+            "threads": settings.edge_threads or available_cpus(),
+        }
+        return Load(self._engines[model.engine], files, options, settings.log_level, settings.log_format)
 
 
 def chosen(catalogue: Catalogue, settings: EdgeSettings) -> list[CatalogueModel]:
@@ -119,17 +155,3 @@ def chosen(catalogue: Catalogue, settings: EdgeSettings) -> list[CatalogueModel]
             )
         found[model.id] = model
     return list(found.values())
-
-
-def _worker(model: CatalogueModel, settings: EdgeSettings, cache: Path) -> Worker:
-    files = {role: str(path) for role, path in paths(model, cache).items()}
-    options = dict(model.options) | {
-        "context_tokens": model.context_tokens,
-        "threads": settings.edge_threads or available_cpus(),
-    }
-    return Worker(
-        model.id,
-        Load(ENGINES[model.engine], files, options, settings.log_level, settings.log_format),
-        queue_limit=settings.edge_queue,
-        start_seconds=settings.edge_worker_start_seconds,
-    )

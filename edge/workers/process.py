@@ -54,7 +54,9 @@ DIED = "The model's worker process died; the model is being restarted"
 
 
 class StartError(Exception):
-    """The worker did not come up; the message says why."""
+    """The worker did not come up; the message says why, ``code`` in a machine's word."""
+
+    code = "load_failed"
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class WorkerProcess:
         self._open: dict[int, _Open] = {}
         self._ids = itertools.count(1)
         self._unanswered_pings = 0
-        self._closed = False
+        self._closed: str | None = None
         self.info: Mapping[str, Any] = {}
 
     @classmethod
@@ -131,10 +133,14 @@ class WorkerProcess:
                 await self._deliver()
                 tasks.cancel_scope.cancel()
         finally:
-            self._closed = True
-            for request in self._open.values():
-                request.stream.fail(DIED)
-            self._open.clear()
+            self.close(DIED)
+
+    def close(self, reason: str) -> None:
+        """Take no more requests, and end every one under way in a WorkerFailed that says *reason*."""
+        self._closed = self._closed or reason
+        for request in self._open.values():
+            request.stream.fail(self._closed)
+        self._open.clear()
 
     async def _deliver(self) -> None:
         try:
@@ -183,7 +189,7 @@ class WorkerProcess:
             WorkerFailed: the worker is gone.
         """
         if self._closed:
-            raise WorkerFailed(DIED)
+            raise WorkerFailed(self._closed)
         ids = [next(self._ids) for _ in requests]
         stream = EventStream(len(ids), lambda: self._cancel(ids))
         self._open |= {request_id: _Open(stream, index) for index, request_id in enumerate(ids)}
@@ -191,6 +197,8 @@ class WorkerProcess:
         try:
             for request_id, request in zip(ids, requests, strict=True):
                 frame = encode(Submit(request_id, request))
+                if self._closed:  # while the one before was being sent
+                    raise WorkerFailed(self._closed)
                 sent += 1
                 self._writer.write(frame)
                 await self._writer.drain()
@@ -199,7 +207,7 @@ class WorkerProcess:
                 self._open.pop(request_id, None)
             stream.close()
             if isinstance(error, ConnectionError):
-                raise WorkerFailed(DIED) from None
+                raise WorkerFailed(self._closed or DIED) from None
             raise
         return stream
 

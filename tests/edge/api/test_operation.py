@@ -18,6 +18,9 @@ ACCESS = {
     "POST /v1/audio/transcriptions": Scope.INFERENCE,
     "GET /v1/models": Access.ANY_KEY,
     "GET /v1/models/status": Access.ANY_KEY,
+    "POST /v1/models/load": Scope.SUPERADMIN,
+    "POST /v1/models/unload": Scope.SUPERADMIN,
+    "POST /v1/models/unload-all": Scope.SUPERADMIN,
     "GET /v1/models/{model:path}": Access.ANY_KEY,
     "GET /health": Access.OPEN,
     "GET /openapi.json": Access.OPEN,
@@ -59,13 +62,16 @@ def test_without_a_valid_key_everything_is_closed(
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("operation", [key for key, access in ACCESS.items() if access is Scope.INFERENCE])
+@pytest.mark.parametrize("operation", [key for key, access in ACCESS.items() if isinstance(access, Scope)])
 def test_a_key_without_the_scope_is_forbidden(edge: Edge, operation: str) -> None:
     method, path = operation.split()
-    headers = {"Authorization": f"Bearer {edge.key()}"}
-    response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
-    assert response.status_code == 403
-    assert "inference" in response.json()["detail"]
+    wanted = ACCESS[operation]
+    assert isinstance(wanted, Scope)
+    for scopes in ((), set(Scope) - {wanted}):
+        headers = {"Authorization": f"Bearer {edge.key(*scopes)}"}
+        response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
+        assert response.status_code == 403
+        assert wanted in response.json()["detail"]
 
 
 @pytest.mark.parametrize("scopes", [(), (Scope.SUPERADMIN,)])

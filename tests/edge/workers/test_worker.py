@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,16 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import ModelNotReady, NoCapacity, WorkerFailed
+from edge.errors import ModelNotLoaded, ModelNotReady, NoCapacity, WorkerFailed
 from edge.workers import process
 from edge.workers.messages import Generate, Load, Text
-from edge.workers.worker import State, Worker, backoff_seconds
+from edge.workers.process import StartError
+from edge.workers.stream import EventStream
+from edge.workers.worker import Prepare, State, Tell, Worker, backoff_seconds
 from tests.edge.workers.conftest import Order
 
 
+def ready(order: Load) -> Prepare:
+    async def prepare(_tell: Tell) -> Load:
+        return order
+
+    return prepare
+
+
 @asynccontextmanager
-async def running(order: Load, queue_limit: int = 4) -> AsyncIterator[Worker]:
-    worker = Worker("test", order, queue_limit=queue_limit, start_seconds=30)
+async def running(order: Load, queue_limit: int = 4, persistent: bool = True) -> AsyncIterator[Worker]:
+    worker = Worker("test", ready(order), queue_limit=queue_limit, start_seconds=30, persistent=persistent)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.run)
         try:
@@ -25,9 +36,13 @@ async def running(order: Load, queue_limit: int = 4) -> AsyncIterator[Worker]:
             tasks.cancel_scope.cancel()
 
 
+async def texts(stream: EventStream) -> str:
+    return "".join([event.text async for _, event in stream if isinstance(event, Text)])
+
+
 async def ask(worker: Worker, prompt: str) -> str:
     async with worker.request(Generate(prompt=prompt)) as stream:
-        return "".join([event.text async for _, event in stream if isinstance(event, Text)])
+        return await texts(stream)
 
 
 async def until(worker: Worker, state: State) -> None:
@@ -159,3 +174,96 @@ def test_backoff_is_bounded_and_never_shrinks(failures: int, jitter: float) -> N
     assert 0 <= wait <= 30
     assert backoff_seconds(failures + 1, jitter=jitter) >= wait
     assert backoff_seconds(0, jitter=jitter) == 0
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_is_not_persistent_gives_up(order: Order) -> None:
+    worker = Worker(
+        "test", ready(order(fail="bad weights")), queue_limit=1, start_seconds=30, persistent=False
+    )
+    with anyio.fail_after(30):
+        await worker.run()
+    assert worker.state is State.FAILED
+    assert not worker.active
+    assert worker.failure is not None
+    assert "bad weights" in worker.failure.message
+    with pytest.raises(ModelNotLoaded):
+        await ask(worker, "say hello")
+
+
+@pytest.mark.anyio
+async def test_once_loaded_it_is_kept_alive_all_the_same(order: Order) -> None:
+    async with running(order(), persistent=False) as worker:
+        assert await worker.settled() is State.LOADED
+        with pytest.raises(WorkerFailed, match="restarted"):
+            await ask(worker, "crash")
+        assert await ask(worker, "say again") == "again"
+
+
+@pytest.mark.anyio
+async def test_a_start_that_failed_is_tried_at_once_when_asked(order: Order, tmp_path: Path) -> None:
+    tries = []
+
+    async def prepare(tell: Tell) -> Load:
+        tries.append(worker.progress)
+        tell(f"try {len(tries)}")
+        if len(tries) <= 9:
+            raise StartError("not yet")
+        return order()
+
+    worker = Worker("test", prepare, queue_limit=1, start_seconds=30)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.run)
+        with anyio.fail_after(15):  # with its backoff it would take 25 s
+            for number in range(1, 10):
+                assert await worker.settled() is State.FAILED
+                assert worker.progress == f"try {number}, for 0 s"
+                worker.retry()
+                assert (worker.state, worker.failure) == (State.LOADING, None)
+            assert await worker.settled() is State.LOADED
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_closed_worker_lets_no_request_hang(order: Order) -> None:
+    async with running(order()) as worker, worker.request(Generate(prompt="forever")) as stream:
+        await anext(stream)
+        worker.close("The model was unloaded")
+        assert (worker.state, worker.active, worker.in_flight) == (State.UNLOADED, False, 0)
+        with pytest.raises(WorkerFailed, match="The model was unloaded"):
+            await texts(stream)
+        with pytest.raises(ModelNotLoaded, match="Model not loaded: test"):
+            await ask(worker, "say hello")
+    assert worker.pid is None
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_worker_that_is_closed_is_told(order: Order) -> None:
+    async with running(order(sleep=30)) as worker:
+        errors = []
+
+        async def wait() -> None:
+            try:
+                await ask(worker, "say hello")
+            except ModelNotLoaded as error:
+                errors.append(error.code)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            with anyio.fail_after(10):
+                while worker.in_flight == 0:
+                    await anyio.sleep(0.01)
+            worker.close("The model was unloaded")
+        assert errors == ["model_not_loaded"]
+
+
+@pytest.mark.anyio
+async def test_a_state_is_never_left_once_it_is_closed(order: Order) -> None:
+    async with running(order()) as worker:
+        await until(worker, State.LOADED)
+        process = worker.pid
+        assert process is not None
+        worker.close("The model was unloaded")
+        os.kill(process, signal.SIGKILL)
+        await anyio.sleep(0.3)
+        assert worker.state is State.UNLOADED
