@@ -41,7 +41,8 @@ memory_seq_pos_max.restype = ctypes.c_int32
 
 
 @c.llama_log_callback  # type: ignore[untyped-decorator]
-def _log_native(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+def log_callback(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    """Write a line of llama.cpp's log to ours."""
     if level in (_GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR):
         line = text.decode("utf-8", "replace").rstrip()
         if line:
@@ -50,5 +51,5 @@ def _log_native(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
 
 def start() -> None:
     """Have llama.cpp's log written to ours and its backends made ready. May be called again."""
-    c.llama_log_set(_log_native, ctypes.c_void_p(0))
+    c.llama_log_set(log_callback, ctypes.c_void_p(0))
     c.llama_backend_init()
