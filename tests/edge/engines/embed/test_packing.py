@@ -2,7 +2,7 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.engines.embed.packing import Slot, StepPacker
@@ -48,6 +48,7 @@ def play(packer: StepPacker[int], scripts: list[Script]) -> list[list[Slot[int]]
     raise AssertionError
 
 
+@settings(deadline=None)
 @given(
     scripts=SCRIPTS, max_tokens=st.integers(1, 60), max_inputs=st.integers(1, 8), quantum=st.integers(1, 50)
 )
@@ -74,6 +75,7 @@ def test_every_input_has_its_place_and_no_step_is_too_large(
             assert all(script.arrives <= number < script.leaves for number, _ in places)
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=60), min_size=2, max_size=6),
     max_tokens=st.integers(1, 60),
