@@ -1,8 +1,14 @@
+import json
+from typing import Any
+
+import jsonschema
 import openapi_spec_validator
+import pytest
 from starlette.testclient import TestClient
 
 from edge.api.openapi import build
 from edge.api.table import OPERATIONS
+from tests.edge.api.sse import events
 
 
 def test_the_document_is_valid_and_has_every_operation(client: TestClient) -> None:
@@ -81,3 +87,38 @@ def test_transcripts_are_described_in_every_form(client: TestClient) -> None:
     schemas = document["components"]["schemas"]
     assert set(answer) == set(schemas["VerboseTranscript"]["properties"])
     assert set(answer["segments"][0]) == set(schemas["TranscriptSegment"]["properties"])
+
+
+CHAT = {"model": "smollm2", "messages": [{"role": "user", "content": "hello"}]}
+CALL = {"model": "smollm2", "messages": [{"role": "user", "content": "call f g"}]}
+TORN = {"model": "smollm2", "messages": [{"role": "user", "content": "torn"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", CHAT | {"stream_options": {"include_usage": True}}),
+        ("/v1/chat/completions", TORN | {"logprobs": True, "top_logprobs": 2, "n": 2}),
+        ("/v1/chat/completions", CALL | {"tools": [{"function": {"name": "f"}}]}),
+        ("/v1/chat/completions", CALL | {"functions": [{"name": "f"}]}),
+        ("/v1/completions", {"model": "smollm2", "prompt": ["a", "b c"]}),
+        ("/v1/completions", {"model": "smollm2", "prompt": "torn", "logprobs": 2}),
+    ],
+)
+def test_answers_are_as_the_document_describes_them(
+    client: TestClient, path: str, body: dict[str, Any]
+) -> None:
+    document = build(OPERATIONS)
+    content = document["paths"][path]["post"]["responses"]["200"]["content"]
+
+    def check(answer: Any, media: str) -> None:
+        schema = content[media]["schema"] | {"components": document["components"]}
+        jsonschema.validate(answer, schema, jsonschema.Draft202012Validator)
+
+    check(client.post(path, json=body).json(), "application/json")
+    for event in events(client.post(path, json=body | {"stream": True}).text):
+        check(event, "text/event-stream")
+
+
+def test_every_field_of_text_requests_is_served() -> None:
+    assert "not served" not in json.dumps(build(OPERATIONS)).lower().replace("not served here", "")
