@@ -259,5 +259,5 @@ async def test_errors_are_of_the_clients_own_classes(
         await client.completion({**PROMPT, "prompt": "word " * 9000})
     with pytest.raises(ValidationError, match="context holds 8192"):
         _ = [chunk async for chunk in client.completion_stream({**PROMPT, "prompt": "word " * 9000})]
-    with pytest.raises(ValidationError, match="response_format.*needs json_schema"):
+    with pytest.raises(ValidationError, match=r"response_format.*needs json_schema"):
         await client.chat_completion({**CHAT, "response_format": {"type": "json_schema"}})
