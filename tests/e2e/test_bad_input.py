@@ -163,7 +163,7 @@ FIELDS: list[tuple[str, str, Any, str]] = [
     (COMPLETIONS, "prompt", "", "empty"),
     (COMPLETIONS, "prompt", [], "empty"),
     (COMPLETIONS, "prompt", ["Hello", ""], "empty"),
-    (COMPLETIONS, "prompt", [[]], "token ids"),
+    (COMPLETIONS, "prompt", [[]], "empty"),
     (COMPLETIONS, "prompt", ["Hello", 5], "text, token ids"),
     (COMPLETIONS, "prompt", [5, -1], "token ids from 0"),
     (COMPLETIONS, "prompt", [2**70], "token ids"),
