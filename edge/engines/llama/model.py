@@ -67,6 +67,11 @@ class Model:
             raise LlamaError("the text cannot be tokenized")
         return buffer[:count]
 
+    def token_of(self, text: str) -> int | None:
+        """Return the one token that *text* is, control tokens included; None if it takes several."""
+        tokens = self.tokenize(text, add_special=False, parse_special=True)
+        return tokens[0] if len(tokens) == 1 else None
+
     def is_end(self, token: int) -> bool:
         """Whether *token* ends a generation."""
         return bool(c.llama_vocab_is_eog(self.vocab, token))

@@ -1,139 +1,286 @@
-"""Text generation on llama.cpp, one sequence at a time."""
+"""Text generation on llama.cpp: many sequences in one context, a batch for every step."""
 
+import logging
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as c
 
-from edge.engines.base import InvalidRequest, Job, SerialEngine
-from edge.engines.llama import Batch, Context, Model
-from edge.engines.llm.sampling import Sampler
+from edge.engines.base import Cancelled, InvalidRequest, Job
+from edge.engines.llama import Batch, Context, LlamaError, Model
+from edge.engines.llm.constraint import Constraint, Constraints
+from edge.engines.llm.generation import Generation
+from edge.engines.llm.options import LlmOptions
+from edge.engines.llm.pace import Pace
+from edge.engines.llm.prompt import PromptBuilder
+from edge.engines.llm.sampling import Floats
+from edge.engines.llm.scheduler import Forget, Scheduler, Step
 from edge.engines.llm.template import ChatTemplate
-from edge.engines.llm.text import TextAssembler
-from edge.workers.messages import Generate, Generated, Text
+from edge.engines.llm.tools import ToolParser
+from edge.workers.messages import Generate
 
-PREFILL_TOKENS = 512
-"""Prompt tokens per step; between two steps a caller who has left is noticed."""
+log = logging.getLogger(__name__)
+
+MAX_PREFILL_TOKENS = 512
+"""Prompt tokens per step while no stream runs. Larger steps are hardly faster, and a caller who leaves is
+noticed between two steps."""
+
+WIDEST_GAP = 2
+"""A padded row costs about 3.5 ms with SmolLM2-135M on 2 cores, a second part of a step 13 ms."""
+
+MAX_FAILURES = 3
+"""Steps in a row that may fail before the sequences in them are given up."""
 
 
-class LlmEngine(SerialEngine):
-    """Answers ``Generate`` with ``Text`` events and one ``Generated``."""
+@dataclass(slots=True)
+class Timing:
+    """What the engine did since it was loaded; seconds of wall time."""
 
-    def __init__(self, model: Model, *, context_tokens: int, threads: int) -> None:
+    steps: int = 0
+    decode_seconds: float = 0.0
+    """In ``llama_decode``."""
+    total_seconds: float = 0.0
+    """In steps as a whole."""
+
+
+class LlmEngine:
+    """Answers ``Generate`` with ``Text`` and ``ToolCall`` events and one ``Generated``.
+
+    One thread owns the context. Prompts are rendered, tokenized and their grammars compiled on two others.
+    """
+
+    def __init__(self, model: Model, options: LlmOptions) -> None:
         self._model = model
-        self._context_tokens = min(context_tokens, model.train_context)
-        params = c.llama_context_default_params()
-        params.n_ctx = self._context_tokens
-        params.n_batch = params.n_ubatch = PREFILL_TOKENS
-        params.n_seq_max = 1
-        params.n_threads = params.n_threads_batch = threads
-        self._context = Context(model, params)
-        self._batch = Batch(PREFILL_TOKENS)
-        self._bos = model.special_piece(c.llama_vocab_bos(model.vocab))
+        self._context = Context(model, options.params())
+        self._context_tokens = min(options.context_tokens, self._context.sequence_tokens)
+        self._options = options
+        self._batch = Batch(self._context.batch_size)
         self._template = ChatTemplate(
             model.metadata("tokenizer.chat_template"),
-            bos_token=self._bos,
+            bos_token=model.special_piece(c.llama_vocab_bos(model.vocab)),
             eos_token=model.special_piece(c.llama_vocab_eos(model.vocab)),
+            token_of=model.token_of,
         )
-        super().__init__()
+        self._prompts = PromptBuilder(model, self._template, context_tokens=self._context_tokens)
+        self._constraints = Constraints(model)
+        self._scheduler = Scheduler(
+            cells=options.kv_tokens,
+            slots=options.sequences,
+            running=options.slots,
+            outputs=options.outputs,
+            idle_cells=options.prefix_tokens,
+            widest_gap=0 if options.unified else WIDEST_GAP,
+        )
+        self._pace = Pace(target_seconds=options.step_seconds, largest=MAX_PREFILL_TOKENS)
+        self._generations: dict[int, Generation] = {}
+        self._arrived: deque[Generation] = deque()
+        self._changed = threading.Condition()
+        self._failures = 0
+        self.timing = Timing()
+        self._preparing = ThreadPoolExecutor(2, thread_name_prefix="prompts")
+        threading.Thread(target=self._serve, name="LlmEngine", daemon=True).start()
 
     @property
     def info(self) -> dict[str, Any]:
-        return {"context_tokens": self._context_tokens, "parameters": self._model.parameters}
+        return {
+            "context_tokens": self._context_tokens,
+            "parameters": self._model.parameters,
+            "slots": self._options.slots,
+            "kv_tokens": self._options.kv_tokens,
+        }
 
-    def run(self, job: Job) -> None:
+    @property
+    def idle(self) -> bool:
+        """Whether no sequence is under way."""
+        return not self._generations and not self._arrived
+
+    @property
+    def free_cells(self) -> int:
+        """How many tokens have room in the KV cache, also in place of such as are only kept for reuse."""
+        return self._scheduler.free_cells
+
+    def submit(self, job: Job) -> None:
+        self._preparing.submit(self._prepare, job)
+
+    # On the preparing threads
+
+    def _prepare(self, job: Job) -> None:
+        try:
+            job.check()
+            generation = self._generation(job)
+        except BaseException as error:  # noqa: BLE001 - a panic of native code derives from BaseException
+            job.finish(error)
+            return
+        with self._changed:
+            self._arrived.append(generation)
+            self._changed.notify()
+
+    def _generation(self, job: Job) -> Generation:
         request = job.request
         if not isinstance(request, Generate):
             raise InvalidRequest("This model generates text", param="model")
-        started = time.perf_counter()
-        prompt = self._prompt(request)
+        prompt = self._prompts.build(request)
         room = self._context_tokens - len(prompt)
-        limit = min(room, request.max_tokens) if request.max_tokens is not None else room
-        assembler = TextAssembler(request.stop)
-        made = 0
-        ended = False
-        for token in self._tokens(job, request, prompt, limit):
-            made += 1
-            if self._model.is_end(token):
-                ended = True
-                break
-            text = assembler.feed(self._model.pieces[token])
-            if text:
-                job.emit(Text(text))
-            if assembler.stopped:
-                break
-        rest = assembler.finish()
-        if rest:
-            job.emit(Text(rest))
-        job.emit(
-            Generated(
-                finish_reason="stop" if ended or assembler.stopped else "length",
-                prompt_tokens=len(prompt),
-                completion_tokens=made,
-                queue_ms=(started - job.submitted) * 1000,
-                inference_ms=(time.perf_counter() - started) * 1000,
-            )
+        constraint, parser = self._guides(request)
+        return Generation(
+            job,
+            request,
+            prompt,
+            model=self._model,
+            limit=room if request.max_tokens is None else min(room, request.max_tokens),
+            constraint=constraint,
+            parser=parser,
+            shown=self._template.tool_format.shown if parser is not None else {},
+            echo=self._prompts.text(request.prompt) if request.echo and request.prompt else "",
         )
 
-    def _prompt(self, request: Generate) -> list[int]:
-        if request.messages is not None:
-            text = self._template.render(request.messages, enable_thinking=request.enable_thinking)
-            add_special = not (self._bos and text.startswith(self._bos))
-            return self._fit(self._tokenize(text, "messages", add_special=add_special), "messages")
-        if isinstance(request.prompt, str):
-            return self._fit(self._tokenize(request.prompt, "prompt", add_special=True), "prompt")
-        tokens = request.prompt or []
-        if any(not 0 <= token < self._model.vocab_size for token in tokens):
-            raise InvalidRequest(
-                f"prompt holds a token id outside 0 to {self._model.vocab_size - 1}", param="prompt"
+    def _guides(self, request: Generate) -> tuple[Constraint | None, ToolParser | None]:
+        """Return what holds the answer of *request* to its form, and what reads function calls out of it."""
+        if not request.tools or request.tool_choice == "none":
+            if request.json_schema is None:
+                return None, None
+            return self._constraints.json(request.json_schema, param="response_format"), None
+        markup = self._template.tool_format
+        parallel = request.parallel_tool_calls and request.tool_name is None
+        if request.tool_choice == "required":
+            grammar = markup.grammar(request.tools, name=request.tool_name, parallel=parallel)
+        else:
+            grammar = markup.auto_grammar(request.tools, parallel=parallel)
+        return self._constraints.lark(grammar, param="tools"), markup.parser(request.tools, parallel=parallel)
+
+    # On the engine's own thread
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._arrived or self._generations)
+                arrived = list(self._arrived)
+                self._arrived.clear()
+            for generation in arrived:
+                self._generations[id(generation.scheduled)] = generation
+                self._scheduler.add(generation.scheduled)
+            del arrived
+            self._end_cancelled()
+            try:
+                self._step()
+                self._failures = 0
+            except LlamaError as error:
+                self._recover(error)
+
+    def _end_cancelled(self) -> None:
+        for generation in [one for one in self._generations.values() if one.job.cancelled]:
+            self._finish(generation, Cancelled())
+
+    def _finish(self, generation: Generation, error: BaseException | None = None) -> None:
+        self._scheduler.remove(generation.scheduled)
+        del self._generations[id(generation.scheduled)]
+        generation.job.finish(error)
+
+    def _step(self) -> None:
+        started = time.perf_counter()
+        decoding = self._scheduler.decoding
+        step = self._scheduler.plan(self._pace.budget(decoding=decoding))
+        if step is None:
+            return
+        self._change(step)
+        if step.chunks:
+            self._fill(step)
+            before = time.perf_counter()
+            self._context.decode(self._batch.native)
+            seconds = time.perf_counter() - before
+            for padding in step.paddings:
+                self._context.forget(padding.slot, padding.position)
+            self._scheduler.commit(step)
+            self._draw(step)
+            prefill_tokens = step.prefill_tokens
+            self._pace.note(
+                seconds, decoding=len(self._batch) - prefill_tokens, prefill_tokens=prefill_tokens
             )
-        return self._fit(tokens, "prompt")
+            self.timing.decode_seconds += seconds
+        self.timing.steps += 1
+        self.timing.total_seconds += time.perf_counter() - started
 
-    def _tokenize(self, text: str, param: str, *, add_special: bool) -> list[int]:
-        if len(text) > self._context_tokens * self._model.longest_piece:
-            raise InvalidRequest(
-                f"The prompt of {len(text)} characters cannot fit the model's context of "
-                f"{self._context_tokens} tokens; shorten {param}",
-                param=param,
-            )
-        return self._model.tokenize(text, add_special=add_special, parse_special=True)
+    def _change(self, step: Step) -> None:
+        for change in step.changes:
+            if isinstance(change, Forget):
+                self._context.forget(change.slot, change.start)
+            else:
+                self._context.share(change.source, change.target, change.tokens)
 
-    def _fit(self, prompt: list[int], param: str) -> list[int]:
-        if not prompt:
-            raise InvalidRequest(f"{param} holds no text", param=param)
-        if len(prompt) >= self._context_tokens:
-            raise InvalidRequest(
-                f"The prompt is {len(prompt)} tokens long and the model's context holds "
-                f"{self._context_tokens}; shorten {param}",
-                param=param,
-            )
-        return prompt
-
-    def _tokens(self, job: Job, request: Generate, prompt: list[int], limit: int) -> Iterator[int]:
-        self._context.clear()
-        sampler = Sampler(request, vocab_size=self._model.vocab_size, context_tokens=self._context_tokens)
-        try:
-            for start in range(0, len(prompt), PREFILL_TOKENS):
-                job.check()
-                self._step(prompt[start : start + PREFILL_TOKENS], start)
-            for made in range(1, limit + 1):
-                job.check()
-                token = sampler.sample(self._context.handle)
-                yield token
-                if made < limit:
-                    self._step([token], len(prompt) + made - 1)
-        finally:
-            sampler.close()
-
-    def _step(self, tokens: list[int], position: int) -> None:
+    def _fill(self, step: Step) -> None:
         self._batch.clear()
-        self._batch.add(tokens, position=position, sequence=0, output="last")
-        self._context.decode(self._batch.native)
+        paddings = deque(step.paddings)
+        for chunk in step.chunks:
+            sequence = chunk.sequence
+            assert sequence.slot is not None
+            while paddings and paddings[0].slot < sequence.slot:
+                padding = paddings.popleft()
+                self._batch.add([0], position=padding.position, sequence=padding.slot, output="none")
+            self._generations[id(sequence)].start()
+            self._batch.add(
+                sequence.tokens[chunk.start : chunk.start + chunk.count],
+                position=chunk.start,
+                sequence=sequence.slot,
+                output=chunk.output,
+            )
+
+    def _draw(self, step: Step) -> None:
+        """Draw a token for every sequence whose tokens are all computed."""
+        outputs = sum(chunk.outputs for chunk in step.chunks)
+        if outputs == 0:
+            return
+        logits = self._context.logits(outputs)
+        likeliest: Sequence[int] = logits.argmax(axis=1).tolist()
+        row = 0
+        for chunk in step.chunks:
+            if chunk.output == "none":
+                continue
+            generation = self._generations[id(chunk.sequence)]
+            rows = logits[row : row + chunk.outputs]
+            row += chunk.outputs
+            try:
+                ended = self._advance(generation, rows, chunk.start, chunk.finishes, likeliest[row - 1])
+            except BaseException as error:  # noqa: BLE001 - what fails here ends this sequence alone
+                self._finish(generation, error)
+            else:
+                if ended:
+                    self._finish(generation)
+
+    def _advance(
+        self, generation: Generation, rows: Floats, start: int, finishes: bool, likeliest: int
+    ) -> bool:
+        if generation.scheduled.outputs_wanted:
+            generation.score(rows, start)
+        if not finishes:
+            return False
+        generation.scheduled.outputs_wanted = False
+        if generation.end_without_drawing():
+            return True
+        sampler = generation.sampler
+        if sampler.plain and sampler.fits(likeliest):
+            sampler.take(likeliest)
+            return generation.take(likeliest, rows[-1])
+        return generation.draw(rows[-1])
+
+    def _recover(self, error: LlamaError) -> None:
+        """Begin again with an empty cache; give up the running sequences when that does not help."""
+        self._failures += 1
+        log.error("step failed (%d in a row): %s", self._failures, error)
+        running = list(self._scheduler.running)
+        self._context.clear()
+        self._scheduler.clear()
+        if self._failures >= MAX_FAILURES:
+            for sequence in running:
+                self._finish(self._generations[id(sequence)], error)
 
 
 def load(files: Mapping[str, Path], options: Mapping[str, Any]) -> LlmEngine:
-    """Load the GGUF file of the role ``model``; options ``context_tokens`` and ``threads``."""
+    """Load the GGUF file of the role ``model``; options as in :class:`LlmOptions`."""
     model = Model(files["model"])
-    return LlmEngine(model, context_tokens=options["context_tokens"], threads=options["threads"])
+    return LlmEngine(model, LlmOptions.of(model, options))

@@ -1,0 +1,80 @@
+"""How a language model is served: how many sequences at once, in how large a KV cache."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import llama_cpp as c
+
+from edge.engines.llama import Model
+
+KV_TYPE = c.GGML_TYPE_Q8_0
+"""How keys and values are kept. Attention over 8-bit caches is computed token by token, in 32-bit sums; over
+16-bit ones ggml takes other ways, with other rounding, for 1, up to 63 and more tokens at once, which moved
+logits by up to 0.8. So this makes an answer the same, bit for bit, alone and in any batch, from a cached
+beginning or a computed one; and the cache is half as large."""
+
+OUTPUT_ROWS = 64
+"""Rows of logits per step, over what the running sequences need, for prompts that are scored as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class LlmOptions:
+    """``context_tokens`` bounds a prompt and its answer together, ``kv_tokens`` all that lies in the cache.
+
+    ``slots`` sequences run at once. Each has a KV cache of its own for a whole context, or with ``unified``
+    all share one of ``kv_tokens``: that takes less memory, but where a token lies in it depends on the
+    others, and with that the rounding of sums over them.
+    """
+
+    context_tokens: int
+    kv_tokens: int
+    slots: int
+    threads: int
+    unified: bool
+    step_seconds: float
+
+    @classmethod
+    def of(cls, model: Model, options: Mapping[str, Any]) -> Self:
+        """Return the options for *model*; what is not given has its default.
+
+        With ``unified``, ``kv_tokens`` of 0 stands for two contexts.
+        """
+        context = min(options["context_tokens"], model.train_context)
+        slots = options.get("slots", 16)
+        unified = options.get("unified", False)
+        kv_tokens = options.get("kv_tokens", 0) or 2 * context
+        return cls(
+            context_tokens=min(context, kv_tokens) if unified else context,
+            kv_tokens=kv_tokens if unified else slots * context,
+            slots=slots,
+            threads=options["threads"],
+            unified=unified,
+            step_seconds=options.get("step_ms", 200) / 1000,
+        )
+
+    @property
+    def sequences(self) -> int:
+        """How many sequence ids there are: in a unified cache ended ones keep theirs for reuse."""
+        return min(2 * self.slots, 256) if self.unified else self.slots
+
+    @property
+    def outputs(self) -> int:
+        return self.slots + OUTPUT_ROWS
+
+    @property
+    def prefix_tokens(self) -> int:
+        """What the prefix cache may hold: idle cells of a unified cache slow every step a little."""
+        return self.kv_tokens // 2 if self.unified else self.kv_tokens
+
+    def params(self) -> c.llama_context_params:
+        params = c.llama_context_default_params()
+        params.n_ctx = self.kv_tokens
+        params.n_batch = params.n_ubatch = 512 + self.slots
+        params.n_seq_max = self.sequences
+        params.n_outputs_max = self.outputs
+        params.n_threads = params.n_threads_batch = self.threads
+        params.kv_unified = self.unified
+        params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.type_k = params.type_v = KV_TYPE
+        return params
