@@ -8,8 +8,8 @@ from edge.models.gguf_header import GgufHeader, read_header
 
 MIB = 1024 * 1024
 
-PROCESS_BYTES = 64 * MIB
-"""A worker's interpreter and libraries; 40 to 60 MiB were measured."""
+PROCESS_BYTES = 96 * MIB
+"""A worker's interpreter, libraries and their scratch; 40 to 90 MiB were measured."""
 
 WEIGHT_FACTORS = {"kokoro": 4.0, "hibari": 4.0, "whisper": 1.5}
 """What an engine keeps of its main file while it works, as a multiple of the file. Measured: onnxruntime
@@ -20,8 +20,11 @@ MAX_LAYERS = 4096
 
 MAX_TOKENS = 2**31
 
-KV_BYTES = 2
-"""Bytes of a number in the KV cache: F16."""
+KV_BYTES = 34 / 32
+"""Bytes of a number in the KV cache: Q8_0, a scale of two bytes for every 32."""
+
+SLOTS = 16
+"""Sequences that a language model runs at once, where its options do not say."""
 
 
 class Memory(Protocol):
@@ -115,12 +118,14 @@ def _context_bytes(header: GgufHeader, engine: str, options: Mapping[str, Any]) 
         tokens = min(int(options["context_tokens"]), _whole(header.get("context_length")) or MAX_TOKENS)
         scores = _whole(header.get("attention.head_count")) * tokens * tokens * 4
         return scores + _activations(tokens, width, inner)
-    tokens = cache_tokens(options, _whole(header.get("context_length")))
-    slots = int(options.get("slots", 16))
+    context = _whole(header.get("context_length"))
+    tokens = cache_tokens(options, context)
+    slots = int(options.get("slots", SLOTS))
     step = min(512 + slots, tokens)
+    seen = tokens if options.get("unified", False) else tokens // slots
+    mask = step * seen * 6  # in F32, and in F16 for flash attention
     logits = (slots + 64) * header.vocabulary * 4 * 2
-    mask = tokens * step * 6
-    return tokens * cache_bytes(header) + mask + _activations(step, width, inner) + logits
+    return int(tokens * cache_bytes(header)) + mask + _activations(step, width, inner) + logits
 
 
 def _activations(tokens: int, width: int, inner: int) -> int:
@@ -130,12 +135,12 @@ def _activations(tokens: int, width: int, inner: int) -> int:
 def cache_tokens(options: Mapping[str, Any], train_context: int) -> int:
     """Return how many tokens a language model's KV cache holds, as ``edge.engines.llm.options`` decides."""
     context = min(int(options["context_tokens"]), train_context or MAX_TOKENS)
-    if not options.get("unified", True):
-        return int(options.get("slots", 16)) * context
-    return int(options.get("kv_tokens", 0) or 2 * context)
+    if options.get("unified", False):
+        return int(options.get("kv_tokens", 0) or 2 * context)
+    return int(options.get("slots", SLOTS)) * context
 
 
-def cache_bytes(header: GgufHeader) -> int:
+def cache_bytes(header: GgufHeader) -> float:
     """Return the bytes of one token in the KV cache of all layers."""
     layers = _whole(header.get("block_count"))
     heads = header.get("attention.head_count")

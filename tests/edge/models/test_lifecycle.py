@@ -362,7 +362,7 @@ async def test_a_load_that_does_not_fit_is_refused_and_nothing_is_unloaded_for_i
 async def test_two_loads_do_not_share_the_same_memory(tmp_path: Path) -> None:
     models = [small_model(tmp_path, name, sleep=0.5) for name in "ab"]
     async with running(tmp_path, models) as edge:
-        edge.memory.free = 100_000_000  # one needs 67 MB
+        edge.memory.free = 150_000_000  # one needs 101 MB
         answers: list[str] = []
 
         async def load(name: str) -> None:
