@@ -20,7 +20,8 @@ from edge.engines.llm.options import LlmOptions
 from edge.engines.llm.pace import Pace
 from edge.engines.llm.prompt import PromptBuilder
 from edge.engines.llm.sampling import Floats
-from edge.engines.llm.scheduler import Forget, Scheduler, Step
+from edge.engines.llm.scheduler import Scheduler
+from edge.engines.llm.step import Forget, Step
 from edge.engines.llm.template import ChatTemplate
 from edge.engines.llm.tools import ToolParser
 from edge.workers.messages import Generate

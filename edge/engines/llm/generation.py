@@ -9,7 +9,7 @@ from edge.engines.base import Job
 from edge.engines.llama import Model
 from edge.engines.llm.constraint import Constraint
 from edge.engines.llm.sampling import Floats, Sampler, log_probabilities
-from edge.engines.llm.scheduler import Scheduled
+from edge.engines.llm.step import Scheduled
 from edge.engines.llm.text import TextAssembler
 from edge.engines.llm.tools import ToolParser
 from edge.workers.messages import Generate, Generated, Text, ToolCall
@@ -18,8 +18,8 @@ from edge.workers.messages import Generate, Generated, Text, ToolCall
 class Generation:
     """Takes the logits of one sequence, draws its tokens and tells its caller.
 
-    ``scheduled`` is what the scheduler knows of it. *shown* has the bytes of control tokens that *parser* must
-    see, and *echo* is text that goes before all that is drawn.
+    ``scheduled`` is what the scheduler knows of it. *shown* has the bytes of control tokens that *parser*
+    must see, and *echo* is text that goes before all that is drawn.
     """
 
     def __init__(

@@ -1,5 +1,8 @@
 """Which cells of the KV cache are taken, without asking llama.cpp."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 
 class KvLedger:
     """Counts the cells of a KV cache that all sequences share; a cell may belong to several of them.
@@ -25,6 +28,11 @@ class KvLedger:
     def exclusive(self, sequence: int, start: int = 0) -> int:
         """Return how many cells would be free again without the tokens of *sequence* from *start* on."""
         return sum(self._owners[cell] == 1 for cell in self._held[sequence][start:])
+
+    def released(self, sequences: Iterable[int]) -> int:
+        """Return how many cells would be free again without *sequences*."""
+        holders = Counter(cell for sequence in sequences for cell in self._held[sequence])
+        return sum(self._owners[cell] == count for cell, count in holders.items())
 
     def extend(self, sequence: int, tokens: int) -> None:
         """Take *tokens* free cells for *sequence*.

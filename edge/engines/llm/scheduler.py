@@ -9,103 +9,15 @@ rest.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
 
 from edge.engines.llm.kv import KvLedger
+from edge.engines.llm.step import Chunk, Forget, Output, Padding, Scheduled, Share, Step
 
 MIN_SHARED = 32
 """A common beginning shorter than this is computed again rather than waited for."""
 
-Output = Literal["none", "last", "all"]
-
-
-@dataclass(slots=True, eq=False)
-class Scheduled:
-    """One sequence as the scheduler sees it. ``tokens`` grows as they are drawn."""
-
-    tokens: list[int]
-    caller: Hashable = None
-    scope: Hashable = None
-    """Tokens are reused only within a scope: what computes them differently, such as an adapter."""
-    outputs_wanted: bool = False
-    """Every token gives logits, so nothing of it is taken from the cache."""
-    slot: int | None = None
-    computed: int = 0
-    """How many of ``tokens`` lie in the KV cache."""
-    cached: int = 0
-    """How many of them were there when it was first admitted."""
-    prompt_length: int = field(init=False)
-    admitted: bool = False
-
-    def __post_init__(self) -> None:
-        self.prompt_length = len(self.tokens)
-
-    @property
-    def remaining(self) -> int:
-        return len(self.tokens) - self.computed
-
-    @property
-    def decoding(self) -> bool:
-        """Whether all but the token drawn last is computed."""
-        return self.remaining == 1 and len(self.tokens) > self.prompt_length
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Drop the tokens of *slot* from position *start* on."""
-
-    slot: int
-    start: int
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Give the empty slot *target* the first *tokens* of *source*."""
-
-    source: int
-    target: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Compute ``tokens[start : start + count]`` of *sequence*."""
-
-    sequence: Scheduled
-    start: int
-    count: int
-    output: Output
-
-    @property
-    def outputs(self) -> int:
-        """How many rows of logits it gives."""
-        return {"none": 0, "last": 1, "all": self.count}[self.output]
-
-    @property
-    def finishes(self) -> bool:
-        """Whether the next token can be drawn after it."""
-        return self.start + self.count == len(self.sequence.tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class Padding:
-    """Compute a token that nobody needs at *position* of *slot*, and forget it again."""
-
-    slot: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What to do to the KV cache, in this order, and what to compute then in one batch, by slots."""
-
-    changes: tuple[Forget | Share, ...]
-    chunks: tuple[Chunk, ...]
-    paddings: tuple[Padding, ...] = ()
-
-    @property
-    def prefill_tokens(self) -> int:
-        return sum(chunk.count for chunk in self.chunks if not chunk.sequence.decoding)
+MIN_GAIN = 8
+"""Nor are fewer tokens of a longer one. Waiting costs little: who computes it is in front anyway."""
 
 
 @dataclass(slots=True)
@@ -224,10 +136,10 @@ class Scheduler:
         while decoding and not self._make_room(len(decoding)):
             self._preempt(self._running[-1])
             decoding = [sequence for sequence in self._running if sequence.decoding]
-        chunks = [Chunk(sequence, sequence.computed, 1, "last") for sequence in decoding]
+        chunks = [Chunk(sequence, sequence.computed, 1, "last", decoding=True) for sequence in decoding]
         chunks += self._prefill(prefill_budget, self._outputs - len(decoding), reserved=len(decoding))
         chunks.sort(key=lambda chunk: chunk.sequence.slot or 0)
-        paddings = self._pad([chunk.sequence.slot or 0 for chunk in chunks if chunk.sequence.decoding])
+        paddings = self._pad(chunks)
         if not chunks and self._running:
             # Prompts hold all the room among them: the youngest gives its part to the others.
             self._preempt(self._running[-1])
@@ -283,11 +195,9 @@ class Scheduler:
 
     def _will_share_more(self, sequence: Scheduled, limit: int, shared: int) -> bool:
         """Whether a running prompt is computing more of the same beginning."""
-        return any(
-            not slot.idle
-            and slot.owner is not None
-            and slot.owner.remaining > 1
-            and slot.common(sequence, min(limit, len(slot.owner.tokens))) >= shared + MIN_SHARED
+        worth = max(MIN_SHARED, shared + MIN_GAIN)
+        return limit >= worth and any(
+            slot.owner is not None and slot.owner.remaining > 1 and slot.common(sequence, limit) >= worth
             for slot in self._slots
         )
 
@@ -332,10 +242,8 @@ class Scheduler:
         )
 
     def _droppable(self, keep: int | None) -> int:
-        return sum(
-            self._ledger.exclusive(number)
-            for number, slot in enumerate(self._slots)
-            if slot.idle and number != keep
+        return self._ledger.released(
+            number for number, slot in enumerate(self._slots) if slot.idle and number != keep
         )
 
     def _drop_oldest(self, keep: int | None = None) -> bool:
@@ -373,17 +281,19 @@ class Scheduler:
                 break
             whole = count == sequence.remaining
             output: Output = "all" if sequence.outputs_wanted else "last" if whole else "none"
-            chunks.append(Chunk(sequence, sequence.computed, count, output))
+            chunks.append(Chunk(sequence, sequence.computed, count, output, decoding=False))
             budget -= count
             reserved += count
             outputs -= count if sequence.outputs_wanted else int(whole)
         return chunks
 
-    def _pad(self, slots: Sequence[int]) -> tuple[Padding, ...]:
+    def _pad(self, chunks: Sequence[Chunk]) -> tuple[Padding, ...]:
+        taken = {chunk.sequence.slot for chunk in chunks}
+        decoding = [chunk.sequence.slot or 0 for chunk in chunks if chunk.decoding]
         return tuple(
             Padding(slot, self._ledger.length(slot))
-            for slot in gaps(slots, widest=self._widest_gap)
-            if self._ledger.length(slot) < self._slot_cells
+            for slot in gaps(decoding, widest=self._widest_gap)
+            if slot not in taken and self._ledger.length(slot) < self._slot_cells
         )
 
     def _make_room(self, tokens: int) -> bool:
