@@ -1,9 +1,14 @@
 """``GET /v1/models``, ``/v1/models/{id}`` and ``/v1/models/status``."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edge.api.responses import ModelInfo, ModelList, ModelStatus
+from edge.models import weights
 from edge.models.served import ServedModel
 from edge.workers.worker import State
 from shared.http.json import JsonResponse
@@ -14,18 +19,18 @@ REPOSITORY = "/models"
 
 async def list_models(request: Request) -> Response:
     """List every model that this edge serves. One that was unloaded is not among them."""
-    region = request.app.state.settings.edge_region
-    content: ModelList = {
-        "object": "list",
-        "data": [model_info(served, region) for served in request.app.state.models],
-    }
+    settings = request.app.state.settings
+    data = await _described(request.app.state.models, settings.edge_region, settings.cache)
+    content: ModelList = {"object": "list", "data": data}
     return JsonResponse(content)
 
 
 async def get_model(request: Request) -> Response:
     """Describe one model, found by its id or an alias; either may hold slashes."""
     served = request.app.state.models.find(request.path_params["model"])
-    return JsonResponse(model_info(served, request.app.state.settings.edge_region))
+    settings = request.app.state.settings
+    (info,) = await _described([served], settings.edge_region, settings.cache)
+    return JsonResponse(info)
 
 
 async def model_status(request: Request) -> Response:
@@ -39,7 +44,13 @@ async def model_status(request: Request) -> Response:
     return JsonResponse(content)
 
 
-def model_info(served: ServedModel, region: str) -> ModelInfo:
+async def _described(models: Iterable[ServedModel], region: str, cache: Path) -> list[ModelInfo]:
+    """Describe *models* in a thread: the layout of their weights stands in small files."""
+    listed = list(models)
+    return await anyio.to_thread.run_sync(lambda: [model_info(served, region, cache) for served in listed])
+
+
+def model_info(served: ServedModel, region: str, cache: Path) -> ModelInfo:
     """Return *served* as the list shows it."""
     model = served.model
     info: ModelInfo = {
@@ -59,4 +70,12 @@ def model_info(served: ServedModel, region: str) -> ModelInfo:
         info["pg_parameters"] = model.parameters
     if model.context_tokens:
         info["pg_max_tokens"] = model.context_tokens
+    if (chosen := weights(model, cache)) is not None:
+        info["pg_quantization"] = chosen.layout
+        info["pg_weights"] = {
+            "layout": chosen.layout,
+            "published": chosen.published_layout,
+            "perplexity_ratio": chosen.perplexity_ratio,
+            "speedup": dict(chosen.speedup) if chosen.speedup is not None else None,
+        }
     return info

@@ -266,6 +266,17 @@ class TranscriptError(TypedDict):
     error: str
 
 
+class WeightsInfo(TypedDict):
+    """The weight layout that runs, chosen when the model was pulled. ``perplexity_ratio`` compares it with
+    the ``published`` file on a fixed text, ``speedup`` the time of a stream with 1 and with 16 at once; both
+    are null if the published file itself runs."""
+
+    layout: str
+    published: str
+    perplexity_ratio: float | None
+    speedup: dict[str, float] | None
+
+
 class ModelInfo(TypedDict):
     id: str
     object: Literal["model"]
@@ -278,6 +289,8 @@ class ModelInfo(TypedDict):
     pg_parameters: NotRequired[int]
     pg_regions: list[str]
     pg_max_tokens: NotRequired[int]
+    pg_quantization: NotRequired[str]
+    pg_weights: NotRequired[WeightsInfo]
     aliases: list[str]
 
 

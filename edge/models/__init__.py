@@ -4,16 +4,20 @@
 """
 
 from edge.models.catalogue import Catalogue, CatalogueError, CatalogueModel, load_catalogue
-from edge.models.pull import ensure_models, installed, paths, pull, verify
+from edge.models.manifest import Weights
+from edge.models.pull import ensure_models, installed, paths, published, pull, verify, weights
 
 __all__ = [
     "Catalogue",
     "CatalogueError",
     "CatalogueModel",
+    "Weights",
     "ensure_models",
     "installed",
     "load_catalogue",
     "paths",
+    "published",
     "pull",
     "verify",
+    "weights",
 ]

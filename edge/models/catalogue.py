@@ -26,6 +26,12 @@ class Derived:
     name: str
     convert: Converter
     inputs: Mapping[str, Artifact]
+    kept: frozenset[str] = frozenset()
+    """Names of the inputs that stay in the model's directory, under the names of their artifacts."""
+
+    @property
+    def kept_inputs(self) -> tuple[Artifact, ...]:
+        return tuple(item for name, item in self.inputs.items() if name in self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,12 @@ class CatalogueModel:
     @property
     def pieces(self) -> tuple[Artifact | Derived, ...]:
         """Every file that lies in the model's directory."""
-        return (*self.files.values(), *self.derived.values())
+        return (*self.placed, *self.derived.values())
+
+    @property
+    def placed(self) -> tuple[Artifact, ...]:
+        """Every file that lies in the model's directory as it was fetched."""
+        return (*self.files.values(), *(part for item in self.derived.values() for part in item.kept_inputs))
 
     @property
     def artifacts(self) -> list[Artifact]:
@@ -118,7 +129,11 @@ def _model(spec: ModelSpec) -> CatalogueModel:
             role: Derived(
                 item.name,
                 item.convert,
-                {name: _artifact(f"{item.name} ({name})", given) for name, given in item.inputs.items()},
+                {
+                    name: _artifact(given.name or f"{item.name} ({name})", given)
+                    for name, given in item.inputs.items()
+                },
+                frozenset(name for name, given in item.inputs.items() if given.name),
             )
             for role, item in spec.derived.items()
         },

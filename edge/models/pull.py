@@ -7,7 +7,7 @@ from pathlib import Path
 from edge.models import manifest
 from edge.models.catalogue import CatalogueModel, Derived
 from edge.models.convert import converter_for
-from edge.models.manifest import Entry, Manifest
+from edge.models.manifest import Entry, Manifest, Weights
 from shared.artifacts import Artifact, Progress, Workspace, holds, sha256_of, workspace
 
 
@@ -20,6 +20,20 @@ def paths(model: CatalogueModel, cache: Path) -> dict[str, Path]:
     directory = directory_of(model, cache)
     fetched = {role: directory / item.name for role, item in model.files.items()}
     return fetched | {role: directory / item.name for role, item in model.derived.items()}
+
+
+def published(model: CatalogueModel, cache: Path) -> Path:
+    """Return where the main file lies as it was published; another than runs if it was repacked."""
+    main = model.derived.get("model")
+    kept = main.kept_inputs if main is not None else ()
+    return directory_of(model, cache) / kept[0].name if kept else paths(model, cache)["model"]
+
+
+def weights(model: CatalogueModel, cache: Path) -> Weights | None:
+    """Return in which weight layout *model* runs, None where there is no choice or it is not installed."""
+    name = paths(model, cache)["model"].name
+    entry = manifest.read(directory_of(model, cache)).get(name)
+    return entry.weights if entry is not None else None
 
 
 def installed(model: CatalogueModel, cache: Path) -> bool:
@@ -45,10 +59,11 @@ def pull(model: CatalogueModel, cache: Path, progress: Progress) -> None:
         if installed(model, cache):
             return
         known = manifest.read(directory)
-        missing = [item for item in model.files.values() if not _holds(directory / item.name, item)]
+        missing = [item for item in model.placed if not _holds(directory / item.name, item)]
         unmade = [item for item in model.derived.values() if not _present(directory, known, item)]
-        work.require_space([*missing, *(part for item in unmade for part in item.inputs.values())])
-        entries = {item.name: Entry(item.sha256, item.bytes) for item in model.files.values()}
+        passing = [part for item in unmade for part in item.inputs.values() if part not in model.placed]
+        work.require_space([*missing, *passing], scratch_bytes=sum(map(_scratch_bytes, unmade)))
+        entries = {item.name: Entry(item.sha256, item.bytes) for item in model.placed}
         for item in missing:
             work.place(work.stage(item), item.name)
         for derived in model.derived.values():
@@ -117,13 +132,21 @@ def _digests(derived: Derived) -> dict[str, str]:
     return {name: item.sha256 for name, item in derived.inputs.items()}
 
 
+def _scratch_bytes(derived: Derived) -> int:
+    inputs = sum(item.bytes for item in derived.inputs.values())
+    return int(converter_for(derived.convert).scratch * inputs)
+
+
 def _make(derived: Derived, work: Workspace, progress: Progress) -> Entry:
-    inputs = {name: work.stage(item) for name, item in derived.inputs.items()}
+    inputs = {
+        name: work.into / item.name if name in derived.kept else work.stage(item)
+        for name, item in derived.inputs.items()
+    }
     progress.say(f"making {derived.name}")
     made = work.incoming / f"{derived.name}.made"
     converter = converter_for(derived.convert)
-    converter.run(inputs, made)
-    entry = Entry(sha256_of(made), made.stat().st_size, converter.version, _digests(derived))
+    weights = converter.run(inputs, made, progress)
+    entry = Entry(sha256_of(made), made.stat().st_size, converter.version, _digests(derived), weights)
     work.place(made, derived.name)
     return entry
 

@@ -13,7 +13,7 @@ Kind = Literal["chat", "embedding", "tts", "stt"]
 Capability = Literal[
     "chat", "completions", "embeddings", "speech", "streaming", "transcription", "translation", "vision"
 ]
-Converter = Literal["bert-gguf", "kokoro-voices"]
+Converter = Literal["bert-gguf", "kokoro-voices", "repacked-gguf"]
 
 
 def _is_source(text: str) -> str:
@@ -53,11 +53,17 @@ class FileSpec(ContentSpec):
     name: FileName
 
 
+class InputSpec(ContentSpec):
+    """With a ``name``, the input stays in the model's directory under it."""
+
+    name: FileName | None = None
+
+
 class DerivedSpec(Spec):
     name: FileName
     convert: Converter
     inputs: Annotated[
-        dict[Annotated[str, StringConstraints(pattern=r"^\w+$")], ContentSpec], Field(min_length=1)
+        dict[Annotated[str, StringConstraints(pattern=r"^\w+$")], InputSpec], Field(min_length=1)
     ]
 
     @model_validator(mode="before")
@@ -106,7 +112,11 @@ class ModelSpec(Spec):
         _refuse_doubles("role", roles)
         _refuse_doubles(
             "file name",
-            [*(item.name for item in self.files.values()), *(item.name for item in self.derived.values())],
+            [
+                *(item.name for item in self.files.values()),
+                *(item.name for item in self.derived.values()),
+                *(part.name for item in self.derived.values() for part in item.inputs.values() if part.name),
+            ],
         )
         return self
 

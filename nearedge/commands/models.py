@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from nearedge.console import err, fail, load_settings, out
 
 if TYPE_CHECKING:
-    from edge.models import Catalogue, CatalogueModel
+    from edge.models import Catalogue, CatalogueModel, Weights
 
 app = typer.Typer(no_args_is_help=True, help="The models of the catalogue.")
 
@@ -23,19 +24,26 @@ def list_models(
     """Show what the catalogue has and what of it is installed."""
     from rich.table import Table
 
-    from edge.models import installed
+    from edge.models import installed, weights
     from shared.artifacts import megabytes
 
     settings = load_settings()
     catalogue = _catalogue()
     if as_json:
-        out.print_json(json.dumps([_as_json(model, installed(model, settings.cache)) for model in catalogue]))
+        described = [
+            _as_json(model, installed(model, settings.cache), weights(model, settings.cache))
+            for model in catalogue
+        ]
+        out.print_json(json.dumps(described))
         return
-    table = Table("id", "kind", "size", "installed", box=None, pad_edge=False)
+    table = Table("id", "kind", "size", "installed", "weights", box=None, pad_edge=False)
     table.add_column("aliases", overflow="fold")
     for model in catalogue:
         there = "yes" if installed(model, settings.cache) else "no"
-        table.add_row(model.id, model.kind, megabytes(model.fetched_bytes), there, ", ".join(model.aliases))
+        chosen = weights(model, settings.cache)
+        layout = chosen.layout if chosen is not None else ""
+        size = megabytes(model.fetched_bytes)
+        table.add_row(model.id, model.kind, size, there, layout, ", ".join(model.aliases))
     out.print(table)
 
 
@@ -103,7 +111,7 @@ def _chosen(
     return list(chosen.values())
 
 
-def _as_json(model: "CatalogueModel", there: bool) -> dict[str, object]:
+def _as_json(model: "CatalogueModel", there: bool, chosen: "Weights | None") -> dict[str, object]:
     return {
         "id": model.id,
         "kind": model.kind,
@@ -116,4 +124,5 @@ def _as_json(model: "CatalogueModel", there: bool) -> dict[str, object]:
         "capabilities": sorted(model.capabilities),
         "bytes": model.fetched_bytes,
         "installed": there,
+        "weights": asdict(chosen) if chosen is not None else None,
     }

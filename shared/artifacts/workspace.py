@@ -72,10 +72,12 @@ class Workspace:
         self._archives = archives
         self._progress = progress
 
-    def require_space(self, artifacts: Sequence[Artifact]) -> None:
-        """Raise NotEnoughSpace unless the disk holds all of *artifacts* and what fetching them takes."""
+    def require_space(self, artifacts: Sequence[Artifact], *, scratch_bytes: int = 0) -> None:
+        """Raise NotEnoughSpace unless the disk holds all of *artifacts*, what fetching them takes, and
+        *scratch_bytes* more."""
         staged = sum(item.bytes for item in artifacts if self._staged(item).exists())
-        needed = SPACE_FACTOR * (sum(item.bytes for item in artifacts) - staged) + MARGIN_BYTES
+        fetched = sum(item.bytes for item in artifacts) - staged
+        needed = SPACE_FACTOR * fetched + scratch_bytes + MARGIN_BYTES
         free = shutil.disk_usage(self.incoming).free
         if free < needed:
             raise NotEnoughSpace(self.into, needed_bytes=needed, free_bytes=free)

@@ -52,7 +52,7 @@ def test_the_table_shows_every_model(cache: Path) -> None:
     code, printed, _ = run("list")
     assert code == 0
     lines = printed.splitlines()
-    assert lines[0].split() == ["id", "kind", "size", "installed", "aliases"]
+    assert lines[0].split() == ["id", "kind", "size", "installed", "weights", "aliases"]
     assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == IDS
 
 
