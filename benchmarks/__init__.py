@@ -1,0 +1,1 @@
+"""Every number that the README claims, each measured beside a peer in the same run."""
