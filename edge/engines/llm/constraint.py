@@ -1,0 +1,235 @@
+"""Holds a sequence to a grammar: JSON that fits a schema, or a tool call. The masks are llguidance's."""
+
+import ctypes
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import llama_cpp as c
+import numpy as np
+from cachetools import LRUCache
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from numpy.typing import NDArray
+
+from edge.engines.base import InvalidRequest
+from edge.engines.llama import Model
+from edge.engines.llm.json_schema import SchemaError, json_rules, rule_depth
+
+CACHED_GRAMMARS = 64
+"""Compiled grammars that a model keeps, the least recently used goes first. One that has been used for a few
+hundred tokens holds 1 to 3 MB of lexer states."""
+
+MAX_GRAMMAR = 2_000_000
+"""Characters of a grammar in llguidance's Lark dialect."""
+
+MAX_RULE_DEPTH = 400
+"""Rules between the start and the deepest rule. The library compiles by recursion: 5,000 crash the process on
+a stack of 8 MB, 500 do not."""
+
+
+_ALLOWED_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+_PENALTY = np.where(_ALLOWED_BITS == 1, np.float32(0), np.float32(-np.inf)).astype(np.float32)
+"""For every byte of a packed mask, what is added to the logits of its eight tokens."""
+
+
+class Constraint:
+    """What one sequence may still say. Owned by one thread.
+
+    A step is: draw a token, ask :meth:`allows`, on a miss :meth:`apply` the mask and draw again, then
+    :meth:`advance`.
+    """
+
+    def __init__(self, matcher: LLMatcher, ends: frozenset[int], vocab_size: int, param: str) -> None:
+        self._matcher = matcher
+        self._ends = ends
+        self._vocab_size = vocab_size
+        self._param = param
+        self._ended = False
+
+    def allows(self, token: int) -> bool:
+        """Whether *token* may come next; costs 1 to 10 µs."""
+        if token in self._ends:
+            return self.complete
+        if self._ended or not 0 <= token < self._vocab_size or self._matcher.is_stopped():
+            self._check()
+            return False
+        allowed = self._matcher.validate_tokens([token]) == 1
+        self._check()
+        return allowed
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return which tokens may come next, of shape ``(vocab_size,)``. :meth:`apply` is quicker."""
+        bits = np.unpackbits(self._packed(), count=self._vocab_size, bitorder="little")
+        return bits.view(np.bool_)
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        """Set the logits of every token that may not come next to minus infinity, in place.
+
+        *logits* is a contiguous row of ``vocab_size``.
+
+        Raises:
+            InvalidRequest: the grammar turned out too complex to follow; the sequence cannot go on.
+        """
+        penalty = _PENALTY[self._packed()].reshape(-1)
+        logits += penalty[: self._vocab_size]
+
+    def advance(self, token: int) -> None:
+        """Take the token that was drawn.
+
+        Raises:
+            ValueError: the token was not allowed.
+            InvalidRequest: the grammar turned out too complex to follow; the sequence cannot go on.
+        """
+        if not self.allows(token):
+            raise ValueError(f"token {token} is not allowed here")
+        if token in self._ends:
+            self._ended = True
+            return
+        self._matcher.consume_token(token)
+        self._check()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text so far is whole, so that the sequence may end here."""
+        accepting: bool = not self._matcher.is_error() and self._matcher.is_accepting()
+        return accepting
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing but an end token may follow."""
+        stopped: bool = self._matcher.is_stopped()
+        self._check()
+        return self._ended or stopped
+
+    def forced(self) -> list[int]:
+        """Return the tokens that must follow now, empty if there is a choice.
+
+        They are the model's own tokenisation of the only possible text, as far as what comes after it cannot
+        change that. Each goes through :meth:`advance` like a drawn one.
+        """
+        if self._ended or self._matcher.is_stopped():
+            return []
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        self._check()
+        return tokens
+
+    def _packed(self) -> NDArray[np.uint8]:
+        if self._ended or (self._matcher.is_stopped() and not self._matcher.is_error()):
+            return self._only_ends()
+        mask = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        self._check()
+        return mask
+
+    def _only_ends(self) -> NDArray[np.uint8]:
+        bits = np.zeros(self._vocab_size, dtype=np.uint8)
+        bits[list(self._ends)] = 1
+        return np.packbits(bits, bitorder="little")
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise InvalidRequest(
+                f"{self._param}: the grammar is too complex to follow, the answer ends here; "
+                "make its patterns and choices simpler",
+                param=self._param,
+            )
+
+
+class Constraints:
+    """The grammars of one loaded model.
+
+    Building it reads the vocabulary once (about 160 ms for 49,152 tokens). A text is the concatenation of
+    ``Model.pieces``, so the grammar sees just the bytes that a caller will; control tokens have none and are
+    never allowed, but an end token is where the text is whole.
+    """
+
+    def __init__(self, model: Model) -> None:
+        pieces = [
+            piece or b"\xff" + model.special_piece(token).encode()  # 0xff marks a token that is no text
+            for token, piece in enumerate(model.pieces)
+        ]
+        ends = [token for token in range(model.vocab_size) if model.is_end(token)]
+        self._ends = frozenset(ends)
+        self._vocab_size = model.vocab_size
+        self._model = model  # the tokenizer calls into its vocabulary
+        self._tokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined] # the stubs lack it
+            tokens=pieces,
+            vocab_ptr=model.vocab,
+            tokenize_fptr=ctypes.cast(c.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value,
+            eos_token=ends,
+            slices=LLTokenizer.json_slices(),
+        )
+        self._limits = LLParserLimits(  # speeds and sizes are what the library's documentation states
+            max_items_in_row=5_000,
+            initial_lexer_fuel=1_000_000,  # 50,000 a millisecond: 20 ms
+            step_lexer_fuel=500_000,  # 14,000 a millisecond: 36 ms
+            step_max_items=100_000,  # 20,000 a millisecond: 5 ms
+            max_lexer_states=50_000,  # 1 to 2 kB each: 100 MB
+            max_grammar_size=500_000,
+            verbose_errors=False,
+        )
+        self._matchers: LRUCache[tuple[str, str], LLMatcher] = LRUCache(CACHED_GRAMMARS)
+
+    def json(self, schema: dict[str, object] | bool, *, param: str) -> Constraint:
+        """Return a constraint to JSON texts that are valid under *schema*.
+
+        Raises:
+            InvalidRequest: the schema is malformed, too large, satisfied by nothing, or has a keyword that
+                cannot be enforced; ``param`` is the request's field it came from.
+        """
+        try:
+            key = json.dumps(schema, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidRequest(
+                f"{param}: the schema is not JSON or nests too deeply", param=param
+            ) from error
+        try:
+            return self._constraint(("json", key), lambda: f"start: root\n{json_rules(schema)}", param)
+        except SchemaError as error:
+            raise error.about(param) from error
+
+    def lark(self, grammar: str, *, param: str) -> Constraint:
+        """Return a constraint to a grammar in llguidance's dialect of Lark.
+
+        :func:`edge.engines.llm.json_schema.json_rules` gives the rules of a schema as part of such a grammar.
+
+        Raises:
+            InvalidRequest: the grammar is malformed or too large.
+        """
+        return self._constraint(("lark", grammar), lambda: grammar, param)
+
+    def _constraint(self, key: tuple[str, str], lark: Callable[[], str], param: str) -> Constraint:
+        matcher = self._matchers.get(key)
+        if matcher is None:
+            matcher = self._compiled(lark(), param)
+            self._matchers[key] = matcher
+        return Constraint(matcher.deep_copy(), self._ends, self._vocab_size, param)
+
+    def _compiled(self, grammar: str, param: str) -> LLMatcher:
+        if len(grammar) > MAX_GRAMMAR or rule_depth(grammar) > MAX_RULE_DEPTH:
+            raise InvalidRequest(f"{param}: the grammar is too large or nests too deeply", param=param)
+        with _panics(param):
+            matcher = LLMatcher(
+                self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self._limits
+            )
+            refused = str(matcher.get_error()) if matcher.is_error() else ""
+            matcher.compute_bitmask()  # finds out whether there is a first token at all
+        if refused:
+            raise InvalidRequest(
+                f"{param} cannot be enforced: {refused.split(chr(10))[0][:200]}", param=param
+            )
+        if matcher.is_stopped():
+            raise InvalidRequest(f"{param}: no text can follow this grammar", param=param)
+        return matcher
+
+
+@contextmanager
+def _panics(param: str) -> Iterator[None]:
+    """Turn a panic of the library, which is no ``Exception``, into a refusal."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise InvalidRequest(
+            f"{param} cannot be enforced: the grammar library gave up on it", param=param
+        ) from error
