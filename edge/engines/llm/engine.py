@@ -99,7 +99,7 @@ class LlmEngine:
     @property
     def idle(self) -> bool:
         """Whether no sequence is under way."""
-        return not self._generations and not self._arrived
+        return not self._scheduler.has_work and not self._arrived
 
     @property
     def free_cells(self) -> int:
@@ -160,7 +160,7 @@ class LlmEngine:
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._arrived or self._generations)
+                self._changed.wait_for(lambda: self._arrived or self._scheduler.has_work)
                 arrived = list(self._arrived)
                 self._arrived.clear()
             for generation in arrived:

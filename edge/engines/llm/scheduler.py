@@ -84,6 +84,11 @@ class Scheduler:
         return self._running
 
     @property
+    def has_work(self) -> bool:
+        """Whether there may be a step to plan."""
+        return bool(self._waiting or self._running or self._changes)
+
+    @property
     def decoding(self) -> bool:
         """Whether a sequence waits for nothing but its next token."""
         return any(sequence.decoding for sequence in self._running)
