@@ -14,6 +14,9 @@ from shared.cpus import available_cpus
 
 GIB = 1024**3
 
+NOISE = 0.05
+"""Share of the cores' time that others may take before a measurement says little."""
+
 
 def describe() -> dict[str, Any]:
     """Return the facts about this machine that figures depend on."""
@@ -57,8 +60,14 @@ class Conditions:
             max(self.idle_peers, other.idle_peers),
         )
 
+    @property
+    def quiet(self) -> bool:
+        return self.foreign <= NOISE and self.stolen <= NOISE
+
     def __str__(self) -> str:
+        warning = "" if self.quiet else "THE MACHINE WAS NOT QUIET, THESE NUMBERS SAY LITTLE. "
         return (
+            f"{warning}"
             f"Worst measurement of all: other processes took {self.foreign:.1%} of the cores' time, other "
             f"machines on the host {self.stolen:.1%}, idle servers {self.idle_peers:.2%}."
         )

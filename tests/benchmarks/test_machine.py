@@ -1,3 +1,5 @@
+import pytest
+
 from benchmarks.machine import QUIET, Conditions, Look, describe
 
 
@@ -18,6 +20,15 @@ def test_time_of_processes_that_are_not_ours_is_foreign() -> None:
     assert cores == round(cores)
     assert found.stolen == 1.0 / (10.0 * cores)
     assert found.idle_peers == 0.5 / (10.0 * cores)
+
+
+@pytest.mark.parametrize(
+    ("foreign", "stolen", "quiet"), [(0.01, 0.01, True), (0.5, 0, False), (0, 0.5, False)]
+)
+def test_a_machine_that_was_not_quiet_is_told_of(foreign: float, stolen: float, quiet: bool) -> None:
+    found = Conditions(seconds=1.0, foreign=foreign, stolen=stolen, idle_peers=0.0)
+    assert found.quiet is quiet
+    assert ("NOT QUIET" in str(found)) is not quiet
 
 
 def test_the_worst_of_two_measurements_is_kept() -> None:
