@@ -20,6 +20,7 @@ from benchmarks.processes import BenchmarkError, free_port, running, shown, wait
 START_SECONDS = 180.0
 KEY_SECONDS = 60.0
 PROBE_SECONDS = 5.0
+READY = ("ok", "healthy")
 
 NEAREDGE = "nearedge"
 LLAMA_SERVER = "llama-server"
@@ -204,7 +205,9 @@ def _one(spec: ServerSpec, scratch: Path) -> Iterator[Server]:
 
 
 def _answers(url: str) -> bool:
+    """Whether *url* answers, and, if it tells a status, one of a server whose model is loaded."""
     try:
-        return httpx.get(url, trust_env=False, timeout=PROBE_SECONDS).status_code == 200
+        answer = httpx.get(url, trust_env=False, timeout=PROBE_SECONDS)
     except httpx.TransportError:
         return False
+    return answer.status_code == 200 and answer.json().get("status", "ok") in READY
