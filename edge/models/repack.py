@@ -17,9 +17,9 @@ from typing import Any
 import gguf
 import orjson
 
-from edge.models.gguf_header import GgufHeader, read_header
+from edge.models.gguf_header import GgufError, GgufHeader, read_header
 from edge.models.manifest import Weights
-from shared.artifacts import Progress, SourceFailed
+from shared.artifacts import ArtifactError, Progress, SourceFailed
 from shared.artifacts.process import run_lines
 from shared.settings import environment_for
 
@@ -37,10 +37,13 @@ def convert(inputs: Mapping[str, Path], output: Path, progress: Progress) -> Wei
     """Write the model as it is to run, and return what was found out on the way.
 
     Raises:
-        GgufError: the published file is damaged.
+        ArtifactError: the published file is no GGUF file.
     """
     published = inputs[INPUT]
-    header = read_header(published)
+    try:
+        header = read_header(published)
+    except GgufError as error:
+        raise ArtifactError(f"{published.name} cannot be used: {error}") from None
     own = layout_of(header)
     # A process that outlived a kill of ours must not write into what the next one makes.
     made = output.with_name(f"{output.name}.{os.getpid()}")

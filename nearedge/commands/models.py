@@ -36,7 +36,9 @@ def list_models(
         ]
         out.print_json(json.dumps(described))
         return
-    table = Table("id", "kind", "size", "installed", "weights", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "kind", "size", "installed", "weights"):
+        table.add_column(column, no_wrap=True)
     table.add_column("aliases", overflow="fold")
     for model in catalogue:
         there = "yes" if installed(model, settings.cache) else "no"

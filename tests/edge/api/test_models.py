@@ -1,6 +1,9 @@
 import pytest
 from starlette.testclient import TestClient
 
+from edge.models import weights
+from tests.models import CACHE, pulled
+
 DEFAULTS = ["smollm2-135m-instruct", "all-minilm-l6-v2", "kokoro-82m", "whisper-tiny.en"]
 
 
@@ -15,6 +18,22 @@ def test_the_list_has_what_the_published_client_requires(client: TestClient) -> 
         assert item["pg_regions"] == ["yto-01"]
         assert item.get("pg_model_type") in {"chat", "embedding", None}
     assert "pg_model_type" not in body["data"][2]
+
+
+def test_the_list_says_in_which_layout_the_weights_run(client: TestClient) -> None:
+    chat, *others = client.get("/v1/models").json()["data"]
+    found = weights(pulled("smollm2-135m-instruct")[0], CACHE)
+    assert found is not None
+    assert chat["pg_quantization"] == found.layout
+    assert chat["pg_weights"] == {
+        "layout": found.layout,
+        "published": "Q4_1",
+        "perplexity_ratio": found.perplexity_ratio,
+        "speedup": found.speedup,
+    }
+    assert found.perplexity_ratio is None or found.perplexity_ratio <= 1.02
+    assert client.get("/v1/models/smollm2").json()["pg_weights"] == chat["pg_weights"]
+    assert not any("pg_quantization" in item or "pg_weights" in item for item in others)
 
 
 @pytest.mark.parametrize(

@@ -137,3 +137,20 @@ def test_what_is_no_catalogue_is_told(tmp_path: Path, text: str) -> None:
 def test_a_missing_catalogue_is_told(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="cannot be read: No such file"):
         load_catalogue(tmp_path / "none.yaml")
+
+
+def test_an_input_with_a_name_stays_in_the_directory(tmp_path: Path) -> None:
+    made = {"name": "made.gguf", "convert": "repacked-gguf", "inputs": {"published": FILE}}
+    rest = {key: value for key, value in MODEL.items() if key != "files"}
+    (model,) = load(tmp_path, rest | {"derived": {"model": made}})
+    (kept,) = model.placed
+    assert kept.name == FILE["name"]
+    assert model.artifacts == [kept]
+    assert [piece.name for piece in model.pieces] == ["model.gguf", "made.gguf"]
+
+
+def test_a_kept_input_has_a_name_of_its_own(tmp_path: Path) -> None:
+    made = {"name": FILE["name"], "convert": "repacked-gguf", "inputs": {"published": FILE}}
+    rest = {key: value for key, value in MODEL.items() if key != "files"}
+    with pytest.raises(CatalogueError, match=r"the file name 'model\.gguf' is given twice"):
+        load(tmp_path, rest | {"derived": {"model": made}})

@@ -1,16 +1,32 @@
 import hashlib
 import multiprocessing
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from edge.models import CatalogueModel, convert, ensure_models, installed, load_catalogue, paths, pull, verify
+from edge.models import (
+    CatalogueModel,
+    convert,
+    ensure_models,
+    installed,
+    load_catalogue,
+    paths,
+    published,
+    pull,
+    repack,
+    verify,
+    weights,
+)
 from edge.models.catalogue import Derived
 from edge.models.convert import Converter
-from shared.artifacts import Artifact, Silent, SourcesExhausted, https, parse_source
+from shared.artifacts import Artifact, NotEnoughSpace, Silent, SourcesExhausted, https, parse_source
+from shared.artifacts.workspace import MARGIN_BYTES
+from tests.edge.tiny_llama import write_llama
 from tests.file_server import FileServer, Served, file_server
 
 IDS = [model.id for model in load_catalogue()]
@@ -153,6 +169,98 @@ def test_a_manifest_that_cannot_be_read_counts_for_none(
     assert not installed(model, tmp_path)
     ensure_models([model], tmp_path, Silent())
     assert installed(model, tmp_path)
+
+
+@pytest.fixture
+def layouts(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CatalogueModel:
+    """A model whose published file gives way to one that ends with a number, counted up every time."""
+    body = write_llama(tmp_path / "tiny.gguf").read_bytes()
+    server.serve("/llama", Served(body))
+    made = 0
+
+    def run_lines(command: Sequence[str], on_line: Callable[[str], None], **_limits: object) -> int:
+        nonlocal made
+        made += 1
+        Path(command[5]).write_bytes(body + bytes([made]))
+        faster = '{"1": 1.1, "16": 1.9}'
+        figures = (
+            f'"perplexity": 20.1, "published_perplexity": 20, "perplexity_ratio": 1.005, "faster": {faster}'
+        )
+        on_line(f'{{"taken": "Q8_0", "tried": [], {figures}}}')
+        return 0
+
+    monkeypatch.setattr(repack, "run_lines", run_lines)
+    given = {"published": artifact("tiny.gguf", body, f"{server.url}/llama")}
+    main = Derived("tiny.repacked.gguf", "repacked-gguf", given, frozenset(given))
+    return replace(small(server.url), id="tiny", files={}, derived={"model": main})
+
+
+def asked_for_llama(server: FileServer) -> int:
+    return len([asked for asked in server.asked if asked.path == "/llama"])
+
+
+def test_the_published_file_stays_beside_the_repacked_one(
+    server: FileServer, tmp_path: Path, layouts: CatalogueModel
+) -> None:
+    assert weights(layouts, tmp_path) is None
+    pull(layouts, tmp_path, Silent())
+    assert installed(layouts, tmp_path)
+    assert verify(layouts, tmp_path) == []
+    assert set(paths(layouts, tmp_path)) == {"model"}
+    original = published(layouts, tmp_path)
+    assert original.name == "tiny.gguf"
+    assert paths(layouts, tmp_path)["model"].read_bytes() == original.read_bytes() + b"\x01"
+    found = weights(layouts, tmp_path)
+    assert found is not None
+    assert (found.layout, found.published_layout, found.perplexity_ratio) == ("Q8_0", "F16", 1.005)
+    assert found.speedup == {"1": 1.1, "16": 1.9}
+    assert layouts.fetched_bytes == original.stat().st_size
+
+
+def test_a_published_file_that_is_there_is_repacked_in_place(
+    server: FileServer, tmp_path: Path, layouts: CatalogueModel
+) -> None:
+    original = published(layouts, tmp_path)
+    before = replace(layouts, files={"model": layouts.derived["model"].inputs["published"]}, derived={})
+    pull(before, tmp_path, Silent())
+    assert installed(before, tmp_path)
+    assert published(before, tmp_path) == original
+    assert weights(before, tmp_path) is None
+    assert not installed(layouts, tmp_path)
+    pull(layouts, tmp_path, Silent())
+    assert verify(layouts, tmp_path) == []
+    assert asked_for_llama(server) == 1
+
+
+@pytest.mark.parametrize(("damaged", "fetches"), [("published", 2), ("model", 1)])
+def test_a_damaged_file_of_a_repacked_model_is_mended(
+    server: FileServer, tmp_path: Path, layouts: CatalogueModel, damaged: str, fetches: int
+) -> None:
+    pull(layouts, tmp_path, Silent())
+    files = {"published": published(layouts, tmp_path), "model": paths(layouts, tmp_path)["model"]}
+    content = bytearray(files[damaged].read_bytes())
+    content[-1] ^= 0xF0
+    files[damaged].write_bytes(content)
+    (problem,) = verify(layouts, tmp_path)
+    assert problem.startswith(f"{files[damaged]} is damaged")
+    pull(layouts, tmp_path, Silent())
+    assert verify(layouts, tmp_path) == []
+    assert files["model"].read_bytes()[-1] == 2
+    assert asked_for_llama(server) == fetches
+
+
+def test_repacking_needs_room(
+    server: FileServer, tmp_path: Path, layouts: CatalogueModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(layouts, tmp_path, Silent())
+    paths(layouts, tmp_path)["model"].unlink()
+    free = MARGIN_BYTES + 2 * layouts.fetched_bytes
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free - 1))
+    with pytest.raises(NotEnoughSpace):
+        pull(layouts, tmp_path, Silent())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    pull(layouts, tmp_path, Silent())
+    assert installed(layouts, tmp_path)
 
 
 def _pull_in_child(url: str, cache: Path) -> None:
