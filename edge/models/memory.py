@@ -23,6 +23,9 @@ MAX_TOKENS = 2**31
 KV_BYTES = 34 / 32
 """Bytes of a number in the KV cache: Q8_0, a scale of two bytes for every 32."""
 
+WIDE_KV_BYTES = 2
+"""The same where heads are no multiple of 32."""
+
 SLOTS = 16
 """Sequences that a language model runs at once, where its options do not say."""
 
@@ -148,7 +151,8 @@ def cache_bytes(header: GgufHeader) -> float:
     key = _whole(header.get("attention.key_length")) or width
     value = _whole(header.get("attention.value_length")) or width
     shared = header.get("attention.head_count_kv")
-    return sum(_each(heads if shared is None else shared, layers)) * (key + value) * KV_BYTES
+    number = KV_BYTES if key % 32 == value % 32 == 0 else WIDE_KV_BYTES
+    return sum(_each(heads if shared is None else shared, layers)) * (key + value) * number
 
 
 def _whole(value: Any) -> int:

@@ -31,6 +31,8 @@ class Model:
         self.vocab = c.llama_model_get_vocab(handle)
         self.vocab_size: int = c.llama_vocab_n_tokens(self.vocab)
         self.embedding_size: int = c.llama_model_n_embd(handle)
+        self.heads: int = c.llama_model_n_head(handle)
+        """Attention heads of the first layer."""
         self.train_context: int = c.llama_model_n_ctx_train(handle)
         self.parameters: int = c.llama_model_n_params(handle)
 

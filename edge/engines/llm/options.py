@@ -14,6 +14,12 @@ KV_TYPE = c.GGML_TYPE_Q8_0
 logits by up to 0.8. So this makes an answer the same, bit for bit, alone and in any batch, from a cached
 beginning or a computed one; and the cache is half as large."""
 
+KV_BLOCK = 32
+"""Numbers that share a scale in an 8-bit cache. llama.cpp makes none where it does not divide the heads."""
+
+MAX_SEQUENCES = 256
+"""``LLAMA_MAX_SEQ``: llama.cpp makes no context for more."""
+
 OUTPUT_ROWS = 64
 """Rows of logits per step, over what the running sequences need, for prompts that are scored as a whole."""
 
@@ -24,7 +30,8 @@ class LlmOptions:
 
     ``slots`` sequences run at once. Each has a KV cache of its own for a whole context, or with ``unified``
     all share one of ``kv_tokens``: that takes less memory, but where a token lies in it depends on the
-    others, and with that the rounding of sums over them.
+    others, and with that the rounding of sums over them. ``kv_type`` is 8 bits wide, or 16 for models whose
+    heads are no multiple of 32; for those the promise of :data:`KV_TYPE` does not hold.
     """
 
     context_tokens: int
@@ -33,15 +40,21 @@ class LlmOptions:
     threads: int
     unified: bool
     step_seconds: float
+    kv_type: int = KV_TYPE
 
     @classmethod
     def of(cls, model: Model, options: Mapping[str, Any]) -> Self:
         """Return the options for *model*; what is not given has its default.
 
         With ``unified``, ``kv_tokens`` of 0 stands for two contexts.
+
+        Raises:
+            ValueError: llama.cpp cannot serve so many slots.
         """
         context = min(options["context_tokens"], model.train_context)
         slots = options.get("slots", 16)
+        if not 1 <= slots <= MAX_SEQUENCES:
+            raise ValueError(f"slots must be from 1 to {MAX_SEQUENCES}, not {slots}")
         unified = options.get("unified", False)
         kv_tokens = options.get("kv_tokens", 0) or 2 * context
         return cls(
@@ -51,12 +64,13 @@ class LlmOptions:
             threads=options["threads"],
             unified=unified,
             step_seconds=options.get("step_ms", 200) / 1000,
+            kv_type=KV_TYPE if all(size % KV_BLOCK == 0 for size in head_sizes(model)) else c.GGML_TYPE_F16,
         )
 
     @property
     def sequences(self) -> int:
         """How many sequence ids there are: in a unified cache ended ones keep theirs for reuse."""
-        return min(2 * self.slots, 256) if self.unified else self.slots
+        return min(2 * self.slots, MAX_SEQUENCES) if self.unified else self.slots
 
     @property
     def outputs(self) -> int:
@@ -68,7 +82,7 @@ class LlmOptions:
         return self.kv_tokens // 2 if self.unified else self.kv_tokens
 
     def params(self) -> c.llama_context_params:
-        params = c.llama_context_default_params()
+        params: c.llama_context_params = c.llama_context_default_params()
         params.n_ctx = self.kv_tokens
         params.n_batch = params.n_ubatch = 512 + self.slots
         params.n_seq_max = self.sequences
@@ -76,5 +90,17 @@ class LlmOptions:
         params.n_threads = params.n_threads_batch = self.threads
         params.kv_unified = self.unified
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        params.type_k = params.type_v = KV_TYPE
+        params.type_k = params.type_v = self.kv_type
         return params
+
+
+def head_sizes(model: Model) -> list[int]:
+    """Return how many numbers keys and values of *model*'s heads have, as llama.cpp works them out."""
+    usual = model.embedding_size // model.heads if model.heads else 0
+    architecture = model.metadata("general.architecture")
+    told = {
+        name: model.metadata(f"{architecture}.attention.{name}")
+        for name in ("key_length", "value_length", "key_length_swa", "value_length_swa")
+    }
+    # Layers with a sliding window are like the others unless the file says something else.
+    return [int(size or usual) for name, size in told.items() if size or not name.endswith("_swa")]

@@ -1,5 +1,6 @@
 """From a row of logits to a token."""
 
+import math
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -23,9 +24,12 @@ class Sampler:
     """Draws the tokens of one sequence.
 
     The order is that of llama.cpp's default chain: bias, penalties, constraint, top-k, top-p, min-p,
-    temperature, draw. Frequency and presence penalties look at the tokens that were drawn, as OpenAI's do;
-    the repetition penalty (https://arxiv.org/abs/1909.05858, section 4.1) also at the prompt. One number of a
-    PCG64 generator is used for each draw, so a seed gives the same tokens as long as the logits are the same.
+    temperature, draw. As there, the constraint has its say only after a draw without it: a token that fits
+    stays, though another nucleus would come of the constrained probabilities. Frequency and presence
+    penalties look at the tokens that were drawn, as OpenAI's do; the repetition penalty
+    (https://arxiv.org/abs/1909.05858, section 4.1) also at the prompt. A number of a PCG64 generator is used
+    for each draw, two where the constraint refuses the first, so a seed gives the same tokens as long as the
+    logits are the same.
     """
 
     def __init__(
@@ -52,7 +56,11 @@ class Sampler:
         return self._greedy and not len(self._biased) and not self._additive and self._repetition == 1.0
 
     def draw(self, logits: Floats) -> int:
-        """Return the next token; *logits*, shape (vocabulary,), is overwritten."""
+        """Return the next token; *logits*, shape (vocabulary,), is overwritten.
+
+        Raises:
+            ValueError: no token has a probability.
+        """
         if len(self._biased):
             logits[self._biased] += self._bias
         self._penalise(logits)
@@ -90,8 +98,11 @@ class Sampler:
             )
 
     def _pick(self, logits: Floats) -> int:
+        likeliest = int(logits.argmax())
+        if not logits[likeliest] > -np.inf:  # nor is not-a-number, which argmax takes for the greatest
+            raise ValueError("no token can follow: none has a probability")
         if self._greedy:
-            return int(logits.argmax())
+            return likeliest
         tokens, values = candidates(logits, self._request.top_k, self._request.top_p, self._request.min_p)
         weights = np.exp((values - values.max()) / np.float32(self._request.temperature), dtype=np.float64)
         sums = np.cumsum(weights)
@@ -117,7 +128,7 @@ def candidates(
         tokens = chosen if tokens is None else tokens[chosen]
         values = logits[tokens]
     if min_p > 0.0:
-        chosen = np.flatnonzero(values >= values.max() + np.log(np.float32(min_p)))
+        chosen = np.flatnonzero(values >= values.max() + math.log(min_p))
         tokens = chosen if tokens is None else tokens[chosen]
         values = logits[tokens]
     return tokens, values

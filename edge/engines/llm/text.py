@@ -14,6 +14,8 @@ class TextAssembler:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stop = [text for text in stop if text]
         self._held = ""
+        self.decoded = 0
+        """Characters so far, those that are held back or cut off included."""
         self.stopped = False
 
     def feed(self, piece: bytes) -> str:
@@ -25,6 +27,7 @@ class TextAssembler:
         return self._release(self._decode(b"", True), final=True)
 
     def _release(self, text: str, *, final: bool) -> str:
+        self.decoded += len(text)
         if self.stopped:
             return ""
         text = self._held + text

@@ -19,6 +19,7 @@ from edge.models.memory import (
     MIB,
     PROCESS_BYTES,
     SLOTS,
+    WIDE_KV_BYTES,
     SystemMemory,
     cache_bytes,
     cache_tokens,
@@ -123,8 +124,10 @@ def test_what_a_model_needs_grows_with_its_context(tmp_path: Path) -> None:
 
 def test_the_width_of_heads_and_their_number_may_differ_by_layer(tmp_path: Path) -> None:
     header = read_header(write(tmp_path / "m.gguf", heads=[3, 1]))
-    metadata = dict(header.metadata) | {"llama.attention.key_length": 10, "llama.attention.value_length": 6}
-    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * 16 * KV_BYTES
+    metadata = dict(header.metadata) | {"llama.attention.key_length": 64, "llama.attention.value_length": 32}
+    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * 96 * KV_BYTES
+    metadata["llama.attention.value_length"] = 16
+    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * 80 * WIDE_KV_BYTES
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,10 @@ def test_the_width_of_heads_and_their_number_may_differ_by_layer(tmp_path: Path)
 )
 @pytest.mark.parametrize("train_context", [2048, 8192, 100_000])
 def test_the_cache_is_as_large_as_the_engine_makes_it(options: dict[str, Any], train_context: int) -> None:
-    model = cast("Model", SimpleNamespace(train_context=train_context))
+    model = cast(
+        "Model",
+        SimpleNamespace(train_context=train_context, embedding_size=64, heads=2, metadata=lambda key: None),
+    )
     made = LlmOptions.of(model, SMALL | options)
     assert cache_tokens(SMALL | options, train_context) == made.kv_tokens
     assert options.get("slots", SLOTS) == made.slots
