@@ -66,5 +66,30 @@ class Batch:
         self._length = self.native.n_tokens = end
 
 
+class EmbeddingBatch:
+    """A ``llama_batch`` of *rows*, shape (tokens, embedding size), that stand where tokens would.
+
+    It gives no outputs.
+    """
+
+    def __init__(self, rows: np.ndarray[Any, np.dtype[np.float32]], *, position: int, sequence: int) -> None:
+        count = len(rows)
+        self._rows = np.ascontiguousarray(rows, np.float32)
+        self._positions: Int32s = np.arange(position, position + count, dtype=np.int32)
+        self._ones: Int32s = np.ones(count, np.int32)
+        self._sequence: Int32s = np.full(1, sequence, np.int32)
+        self._lists = np.full(count, self._sequence.ctypes.data, np.uint64)
+        self._outputs = np.zeros(count, np.int8)
+        self.native = c.llama_batch(
+            n_tokens=count,
+            token=None,
+            embd=_pointer(self._rows, ctypes.c_float),
+            pos=_pointer(self._positions, c.llama_pos),
+            n_seq_id=_pointer(self._ones, ctypes.c_int32),
+            seq_id=_pointer(self._lists, ctypes.POINTER(c.llama_seq_id)),
+            logits=_pointer(self._outputs, ctypes.c_int8),
+        )
+
+
 def _pointer(array: np.ndarray[Any, Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))

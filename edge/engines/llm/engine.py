@@ -13,7 +13,7 @@ from typing import Any
 import llama_cpp as c
 
 from edge.engines.base import Cancelled, InvalidRequest, Job
-from edge.engines.llama import Batch, Context, LlamaError, Model
+from edge.engines.llama import Batch, Context, EmbeddingBatch, LlamaError, Model
 from edge.engines.llm.constraint import Constraint, Constraints
 from edge.engines.llm.generation import Generation
 from edge.engines.llm.options import LlmOptions
@@ -21,9 +21,10 @@ from edge.engines.llm.pace import Pace
 from edge.engines.llm.prompt import PromptBuilder
 from edge.engines.llm.sampling import Floats
 from edge.engines.llm.scheduler import Scheduler
-from edge.engines.llm.step import Forget, Step
+from edge.engines.llm.step import Chunk, Forget, Step
 from edge.engines.llm.template import ChatTemplate
 from edge.engines.llm.tools import ToolParser
+from edge.engines.llm.vision import Projector
 from edge.workers.messages import Generate
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class LlmEngine:
     One thread owns the context. Prompts are rendered, tokenized and their grammars compiled on two others.
     """
 
-    def __init__(self, model: Model, options: LlmOptions) -> None:
+    def __init__(self, model: Model, options: LlmOptions, projector: Projector | None = None) -> None:
         self._model = model
         self._context = Context(model, options.params())
         self._context_tokens = min(options.context_tokens, self._context.sequence_tokens)
@@ -67,8 +68,9 @@ class LlmEngine:
             bos_token=model.special_piece(c.llama_vocab_bos(model.vocab)),
             eos_token=model.special_piece(c.llama_vocab_eos(model.vocab)),
             token_of=model.token_of,
+            image_marker=None if projector is None else projector.marker,
         )
-        self._prompts = PromptBuilder(model, self._template, context_tokens=self._context_tokens)
+        self._prompts = PromptBuilder(model, self._template, projector, context_tokens=self._context_tokens)
         self._constraints = Constraints(model)
         self._scheduler = Scheduler(
             cells=options.kv_tokens,
@@ -127,7 +129,7 @@ class LlmEngine:
         if not isinstance(request, Generate):
             raise InvalidRequest("This model generates text", param="model")
         prompt = self._prompts.build(request)
-        room = self._context_tokens - len(prompt)
+        room = self._context_tokens - len(prompt.tokens)
         constraint, parser = self._guides(request)
         return Generation(
             job,
@@ -193,7 +195,8 @@ class LlmEngine:
         if step.chunks:
             self._fill(step)
             before = time.perf_counter()
-            self._context.decode(self._batch.native)
+            if len(self._batch):
+                self._context.decode(self._batch.native)
             seconds = time.perf_counter() - before
             for padding in step.paddings:
                 self._context.forget(padding.slot, padding.position)
@@ -223,13 +226,35 @@ class LlmEngine:
             while paddings and paddings[0].slot < sequence.slot:
                 padding = paddings.popleft()
                 self._batch.add([0], position=padding.position, sequence=padding.slot, output="none")
-            self._generations[id(sequence)].start()
-            self._batch.add(
-                sequence.tokens[chunk.start : chunk.start + chunk.count],
-                position=chunk.start,
-                sequence=sequence.slot,
-                output=chunk.output,
-            )
+            generation = self._generations[id(sequence)]
+            generation.start()
+            start = self._show_images(generation, chunk, sequence.slot) if generation.images else chunk.start
+            if start < chunk.start + chunk.count:
+                self._batch.add(
+                    sequence.tokens[start : chunk.start + chunk.count],
+                    position=start,
+                    sequence=sequence.slot,
+                    output=chunk.output,
+                )
+
+    def _show_images(self, generation: Generation, chunk: Chunk, slot: int) -> int:
+        """Compute *chunk* up to the end of its last image; return where the tokens after it begin.
+
+        A batch holds either tokens or embeddings, so these go ahead of the step's own batch.
+        """
+        tokens, start, end = generation.scheduled.tokens, chunk.start, chunk.start + chunk.count
+        for image in generation.images:
+            first, last = max(image.start, start), min(image.end, end)
+            if first >= last:
+                continue
+            if first > start:
+                batch = Batch(first - start)
+                batch.add(tokens[start:first], position=start, sequence=slot, output="none")
+                self._context.decode(batch.native)
+            rows = image.rows[first - image.start : last - image.start]
+            self._context.decode(EmbeddingBatch(rows, position=first, sequence=slot).native)
+            start = last
+        return start
 
     def _draw(self, step: Step) -> None:
         """Draw a token for every sequence whose tokens are all computed."""
@@ -282,6 +307,13 @@ class LlmEngine:
 
 
 def load(files: Mapping[str, Path], options: Mapping[str, Any]) -> LlmEngine:
-    """Load the GGUF file of the role ``model``; options as in :class:`LlmOptions`."""
+    """Load the GGUF file of the role ``model``; options as in :class:`LlmOptions`.
+
+    A file of the role ``projector`` lets the model see images.
+    """
     model = Model(files["model"])
-    return LlmEngine(model, LlmOptions.of(model, options))
+    chosen = LlmOptions.of(model, options)
+    projector = None
+    if "projector" in files:
+        projector = Projector(model, files["projector"], threads=chosen.threads)
+    return LlmEngine(model, chosen, projector)

@@ -2,17 +2,26 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.engines.base import Job
 from edge.engines.llama import Model
 from edge.engines.llm.constraint import Constraint
+from edge.engines.llm.prompt import Prompt
 from edge.engines.llm.sampling import Floats, Sampler, log_probabilities
 from edge.engines.llm.step import Scheduled
 from edge.engines.llm.text import TextAssembler
 from edge.engines.llm.tools import ToolParser
 from edge.workers.messages import Generate, Generated, Text, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A token of the answer: the character that its text begins at or goes on with, and its ``logprobs``."""
+
+    start: int
+    score: list[Any] | None
 
 
 class Generation:
@@ -26,7 +35,7 @@ class Generation:
         self,
         job: Job,
         request: Generate,
-        prompt: list[int],
+        prompt: Prompt,
         *,
         model: Model,
         limit: int,
@@ -37,8 +46,9 @@ class Generation:
     ) -> None:
         self.job = job
         scored = request.echo and request.logprobs is not None
-        self.scheduled = Scheduled(prompt.copy(), caller=request.caller, outputs_wanted=scored)
-        self.sampler = Sampler(request, prompt, vocab_size=model.vocab_size, constraint=constraint)
+        self.images = prompt.images
+        self.scheduled = Scheduled(prompt.tokens.copy(), caller=request.caller, outputs_wanted=scored)
+        self.sampler = Sampler(request, prompt.tokens, vocab_size=model.vocab_size, constraint=constraint)
         self._model = model
         self._limit = limit
         self._constraint = constraint
@@ -48,8 +58,9 @@ class Generation:
         self._top = request.logprobs
         self._made = 0
         self._echo = echo
-        self._untold: list[tuple[int, list[Any] | None]] = []
-        self._scores = [self._score(prompt[0], None)] if scored else []
+        self._told = 0
+        self._untold: list[_Drawn] = []
+        self._scores = [self._score(prompt.tokens[0], None)] if scored else []
         self._started = 0.0
 
     @property
@@ -78,7 +89,8 @@ class Generation:
         if self._model.is_end(token):
             return self._end("stop")
         self.scheduled.tokens.append(token)
-        self._untold.append((token, self._score(token, logits) if self.wants_logprobs else None))
+        score = self._score(token, logits) if self.wants_logprobs else None
+        self._untold.append(_Drawn(self._assembler.decoded, score))
         self._tell(self._assembler.feed(self._shown.get(token) or self._model.pieces[token]))
         if self._assembler.stopped or (self._parser is not None and self._parser.complete):
             return self._end("stop")
@@ -107,41 +119,36 @@ class Generation:
         return True
 
     def _tell(self, text: str, *, last: bool = False) -> None:
-        if self._echo:
+        self._told += len(text)
+        if self._echo or self._scores:
             self.job.emit(Text(self._echo, logprobs=self._scores or None, made_at=time.perf_counter()))
-            self._echo = ""
+            self._echo, self._scores = "", []
         events: Sequence[Text | ToolCall]
         if self._parser is None:
-            events = [Text(text)] if text else []
+            # Tokens without text, such as control tokens, are told of at the end if not before.
+            events = [Text(text)] if text or (last and self._certain()) else []
         else:
             events = self._parser.feed(text) if text else []
             if last:
                 events = [*events, *self._parser.finish()]
         if not events:
             return
-        untold = self._take_untold(text)
+        certain, self._untold = self._certain(), []
         now = time.perf_counter()
         for number, event in enumerate(events):
-            tokens = len(untold) if number == 0 else 0
-            logprobs = [score for _, score in untold if score is not None] if number == 0 else None
+            tokens = len(certain) if number == 0 else 0
+            logprobs = [one.score for one in certain if one.score is not None] if number == 0 else None
             if isinstance(event, Text):
                 event = replace(event, tokens=tokens, logprobs=logprobs or None, made_at=now)
             else:
                 event = replace(event, tokens=tokens, made_at=now)
             self.job.emit(event)
 
-    def _take_untold(self, text: str) -> list[tuple[int, list[Any] | None]]:
+    def _certain(self) -> list[_Drawn]:
         """Return the tokens that nobody was told of yet, less those whose text a stop string cut off."""
-        untold, self._untold = self._untold, []
         if not self._assembler.stopped:
-            return untold
-        kept, size = [], len(text.encode())
-        for token, score in untold:
-            if size <= 0:
-                break
-            size -= len(self._model.pieces[token])
-            kept.append((token, score))
-        return kept
+            return self._untold
+        return [one for one in self._untold if one.start < self._told]
 
     def _score(self, token: int, logits: Floats | None) -> list[Any]:
         pieces = self._model.pieces

@@ -77,6 +77,8 @@ class ToolParser:
         self._value = JsonValue()
         self._begun = 0
         self._whole = 0
+        self._calls: list[tuple[str, list[str]]] = []
+        self._repeats = False
 
     @property
     def called(self) -> bool:
@@ -85,8 +87,9 @@ class ToolParser:
 
     @property
     def complete(self) -> bool:
-        """Whether the one call of an answer without parallel calls is whole: generation may stop."""
-        return not self._parallel and self._whole > 0
+        """Whether generation may stop: the one call of an answer without parallel calls is whole, or the last
+        call repeats an earlier one, which small models do until their context is full."""
+        return self._repeats or (not self._parallel and self._whole > 0)
 
     def feed(self, text: str) -> list[Text | ToolCall]:
         """Take *text* and return what has become certain by it."""
@@ -265,15 +268,19 @@ class ToolParser:
     def _begin(self, name: str) -> None:
         self._events.append(ToolCall(self._begun, id=self._new_id(), name=name))
         self._begun += 1
+        self._calls.append((name, []))
         self._held = self._blank = ""
         self._fresh = True
 
     def _tell_arguments(self, text: str) -> None:
         if text:
             self._events.append(ToolCall(self._begun - 1, arguments=text))
+            self._calls[-1][1].append(text)
 
     def _end(self) -> None:
         self._whole = self._begun
+        *earlier, last = [(name, "".join(arguments)) for name, arguments in self._calls]
+        self._repeats = last in earlier
         self._state = self._after_call if self._parallel else self._in_nothing
 
 

@@ -285,3 +285,13 @@ def test_no_text_is_lost(kind: type[ToolFormat], pieces: list[str]) -> None:
             found = text.find(told, position)
             assert found >= 0
             position = found + len(told)
+
+
+def test_a_call_that_repeats_an_earlier_one_completes_the_answer() -> None:
+    parser = HermesFormat().parser([{"name": "look"}, {"name": "find"}])
+    call = '<tool_call>{"name": "look", "arguments": {"x": 1}}</tool_call>\n'
+    for other in (call, call.replace("1", "2"), call.replace("look", "find")):
+        parser.feed(other)
+        assert not parser.complete
+    parser.feed(call)
+    assert parser.complete
