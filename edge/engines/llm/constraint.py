@@ -2,8 +2,9 @@
 
 import ctypes
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import llama_cpp as c
 import numpy as np
@@ -32,6 +33,18 @@ _PENALTY = np.where(_ALLOWED_BITS == 1, np.float32(0), np.float32(-np.inf)).asty
 """For every byte of a packed mask, what is added to the logits of its eight tokens."""
 
 
+class _Vocabulary:
+    """What the constraints of one model share."""
+
+    def __init__(self, size: int, ends: list[int], mask_bytes: int) -> None:
+        self.size = size
+        self.ends = frozenset(ends)
+        bits = np.zeros(mask_bytes * 8, dtype=np.uint8)
+        bits[ends] = 1
+        self.only_ends = np.packbits(bits, bitorder="little")
+        self.scratch = np.empty((mask_bytes, 8), dtype=np.float32)
+
+
 class Constraint:
     """What one sequence may still say. Owned by one thread.
 
@@ -39,10 +52,11 @@ class Constraint:
     :meth:`advance`.
     """
 
-    def __init__(self, matcher: LLMatcher, ends: frozenset[int], vocab_size: int, param: str) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: "_Vocabulary", param: str) -> None:
         self._matcher = matcher
-        self._ends = ends
-        self._vocab_size = vocab_size
+        self._vocabulary = vocabulary
+        self._ends = vocabulary.ends
+        self._vocab_size = vocabulary.size
         self._param = param
         self._ended = False
 
@@ -70,8 +84,9 @@ class Constraint:
         Raises:
             InvalidRequest: the grammar turned out too complex to follow; the sequence cannot go on.
         """
-        penalty = _PENALTY[self._packed()].reshape(-1)
-        logits += penalty[: self._vocab_size]
+        scratch = self._vocabulary.scratch
+        np.take(_PENALTY, self._packed(), axis=0, out=scratch, mode="clip")
+        logits += scratch.reshape(-1)[: self._vocab_size]
 
     def advance(self, token: int) -> None:
         """Take the token that was drawn.
@@ -115,15 +130,10 @@ class Constraint:
 
     def _packed(self) -> NDArray[np.uint8]:
         if self._ended or (self._matcher.is_stopped() and not self._matcher.is_error()):
-            return self._only_ends()
+            return self._vocabulary.only_ends
         mask = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         self._check()
         return mask
-
-    def _only_ends(self) -> NDArray[np.uint8]:
-        bits = np.zeros(self._vocab_size, dtype=np.uint8)
-        bits[list(self._ends)] = 1
-        return np.packbits(bits, bitorder="little")
 
     def _check(self) -> None:
         if self._matcher.is_error():
@@ -148,8 +158,8 @@ class Constraints:
             for token, piece in enumerate(model.pieces)
         ]
         ends = [token for token in range(model.vocab_size) if model.is_end(token)]
-        self._ends = frozenset(ends)
-        self._vocab_size = model.vocab_size
+        single = {piece for piece in model.pieces if len(piece) == 1}
+        self._missing = frozenset(range(256)) - {piece[0] for piece in single}
         self._model = model  # the tokenizer calls into its vocabulary
         self._tokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined] # the stubs lack it
             tokens=pieces,
@@ -167,9 +177,11 @@ class Constraints:
             max_grammar_size=500_000,
             verbose_errors=False,
         )
+        anything = LLMatcher(self._tokenizer, LLMatcher.grammar_from_regex("a"))
+        self._vocabulary = _Vocabulary(model.vocab_size, ends, len(anything.compute_bitmask()))
         self._matchers: LRUCache[tuple[str, str], LLMatcher] = LRUCache(CACHED_GRAMMARS)
 
-    def json(self, schema: dict[str, object] | bool, *, param: str) -> Constraint:
+    def json(self, schema: Mapping[str, Any] | bool, *, param: str) -> Constraint:
         """Return a constraint to JSON texts that are valid under *schema*.
 
         Raises:
@@ -202,11 +214,12 @@ class Constraints:
         if matcher is None:
             matcher = self._compiled(lark(), param)
             self._matchers[key] = matcher
-        return Constraint(matcher.deep_copy(), self._ends, self._vocab_size, param)
+        return Constraint(matcher.deep_copy(), self._vocabulary, param)
 
     def _compiled(self, grammar: str, param: str) -> LLMatcher:
         if len(grammar) > MAX_GRAMMAR or rule_depth(grammar) > MAX_RULE_DEPTH:
             raise InvalidRequest(f"{param}: the grammar is too large or nests too deeply", param=param)
+        self._check_characters(grammar, param)
         with _panics(param):
             matcher = LLMatcher(
                 self._tokenizer, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=self._limits
@@ -220,6 +233,16 @@ class Constraints:
         if matcher.is_stopped():
             raise InvalidRequest(f"{param}: no text can follow this grammar", param=param)
         return matcher
+
+    def _check_characters(self, grammar: str, param: str) -> None:
+        """Refuse literal characters of which the vocabulary lacks a byte: the library would force another
+        text."""
+        for character in sorted(set(grammar)):
+            if not character.isascii() and self._missing.intersection(character.encode("utf-8", "replace")):
+                raise InvalidRequest(
+                    f"{param}: the model cannot write the character U+{ord(character):04X}; leave it out",
+                    param=param,
+                )
 
 
 @contextmanager

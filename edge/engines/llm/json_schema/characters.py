@@ -12,6 +12,8 @@ Ranges = tuple[tuple[int, int], ...]
 """Sorted inclusive ranges of code points that neither overlap nor touch."""
 
 SURROGATES = (0xD800, 0xDFFF)
+UNASSIGNED = (0x40000, 0xDFFFF)
+"""Planes 4 to 13: Unicode has no character there, and vocabularies lack the bytes to write one."""
 EVERY: Ranges = ((0, 0xD7FF), (0xE000, sys.maxunicode))
 """Every Unicode scalar value."""
 

@@ -44,7 +44,11 @@ def is_empty(of: Number) -> bool:
         step = (
             Fraction(1) if step is None else Fraction(step.numerator)
         )  # the integers among the multiples of n/d
-    if step is None or of.lower is None or of.upper is None:
+    if of.lower is None or of.upper is None:
+        return False
+    if of.lower > of.upper or (of.lower == of.upper and (of.lower_open or of.upper_open)):
+        return True
+    if step is None:
         return False
     first = floor(of.lower / step) + 1 if of.lower_open else ceil(of.lower / step)
     last = ceil(of.upper / step) - 1 if of.upper_open else floor(of.upper / step)
@@ -127,7 +131,7 @@ def _same_length(low: str, high: str) -> list[str]:
 
 
 def _decimals(of: Number) -> str:
-    longest = max(15, *(len(str(abs(floor(b)))) + 1 for b in (of.lower, of.upper) if b is not None))
+    longest = max([15, *(len(str(abs(floor(b)))) + 1 for b in (of.lower, of.upper) if b is not None)])
     digits = rf"/[0-9]{{1,{longest}}}|[0-9.]{{3,16}}/"
     base = rf"/(?:0|[1-9][0-9]*)(?:\.{_fraction(of.multiple)})?/ & {digits}"
     parts = []

@@ -196,9 +196,10 @@ class _Reader:
         if found is not None:
             return found
         if letter in "xu":
-            digits = self.text[self.at : self.at + (2 if letter == "x" else 4)]
-            if not re.fullmatch(r"[0-9A-Fa-f]{2}|[0-9A-Fa-f]{4}", digits):
-                raise PatternError(f"\\{letter} needs {2 if letter == 'x' else 4} hexadecimal digits")
+            length = 2 if letter == "x" else 4
+            digits = self.text[self.at : self.at + length]
+            if not re.fullmatch(f"[0-9A-Fa-f]{{{length}}}", digits):
+                raise PatternError(f"\\{letter} needs {length} hexadecimal digits")
             self.at += len(digits)
             return exactly(_one(chr(int(digits, 16))))
         if letter == "b" and inside:
@@ -236,6 +237,8 @@ class _Reader:
 def _one(character: str) -> Ranges:
     if ch.SURROGATES[0] <= ord(character) <= ch.SURROGATES[1]:
         raise PatternError("half of a surrogate pair cannot be enforced")
+    if ch.UNASSIGNED[0] <= ord(character) <= ch.UNASSIGNED[1]:
+        raise PatternError("a character of the unassigned planes 4 to 13 cannot be enforced")
     return ch.one(character)
 
 

@@ -74,11 +74,28 @@ class Reach:
             case String():
                 return self._terminals.string(alternative) is not None
             case Array(prefix, items, least):
+                if alternative.unique and not prefix and least > 1:
+                    texts = self.texts(items)
+                    if texts is not None and len(texts) < least:
+                        return False
                 return all(map(self.is_live, prefix[:least])) and (
                     least <= len(prefix) or self.is_live(items)
                 )
             case Object():
                 return self._is_alive_object(alternative)
+
+    def live_alternatives(self, node: Node) -> list[Alternative]:
+        return [a for a in self._expansion.alternatives(node) if self.is_alive(a)]
+
+    def texts(self, node: Node) -> list[str] | None:
+        """Return the JSON texts of all values that fit *node*, None if they cannot be listed."""
+        found: dict[str, None] = {}
+        for alternative in self.live_alternatives(node):
+            texts = self._terminals.texts(alternative)
+            if texts is None:
+                return None
+            found.update(dict.fromkeys(texts))
+        return list(found)
 
     def _is_alive_object(self, of: Object) -> bool:
         if of.most is not None and len(of.required) > of.most:

@@ -105,7 +105,7 @@ class Writer:
         return f"{self._root}_{self._rules}"
 
     def _live(self, node: Node) -> list[Alternative]:
-        return [a for a in self._expansion.alternatives(node) if self._reach.is_alive(a)]
+        return self._reach.live_alternatives(node)
 
     def _leaves(self, node: Node) -> str:
         leaves = (self._leaf(alternative) for alternative in self._live(node))
@@ -177,7 +177,7 @@ class Writer:
         return prefix, of.most
 
     def _unique(self, of: Array) -> str:
-        texts = None if of.prefix else self._finite(of.items)
+        texts = None if of.prefix else self._reach.texts(of.items)
         if texts is None or len(texts) > MAX_UNIQUE:
             raise unsupported(
                 "uniqueItems",
@@ -195,15 +195,3 @@ class Writer:
         if of.least == 0:
             first.append('""')
         return f'"[" ({" | ".join(first)}) "]"'
-
-    def _finite(self, node: Node) -> list[str] | None:
-        """Return the JSON texts of all values that fit *node*, None if they cannot be listed."""
-        if not self._reach.is_live(node):
-            return []
-        found: dict[str, None] = {}
-        for alternative in self._live(node) if node else ():
-            texts = self._terminals.texts(alternative)
-            if texts is None:
-                return None
-            found.update(dict.fromkeys(texts))
-        return list(found) if node else None
