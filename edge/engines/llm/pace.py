@@ -26,7 +26,7 @@ class Pace:
         if not self._token_seconds:
             return min(4 * self.SMALLEST, self._largest)
         spare = self._target_seconds - self._decode_seconds
-        return max(self.SMALLEST, min(self._largest, int(spare / self._token_seconds)))
+        return int(max(self.SMALLEST, min(self._largest, spare / self._token_seconds)))
 
     def note(self, seconds: float, *, decoding: int, prefill_tokens: int) -> None:
         """Take in that a step took *seconds* for so many *decoding* streams and *prefill_tokens*."""
