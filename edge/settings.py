@@ -1,6 +1,6 @@
 """The edge's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,19 @@ class EdgeSettings(CommonSettings):
     )
     edge_queue: Annotated[int, Field(ge=1)] = Field(
         default=64, description="Requests that one model holds, running and waiting; 503 above it"
+    )
+    edge_slots: Annotated[int, Field(ge=0, le=256)] = Field(
+        default=0,
+        description="Requests that a language model answers at once; 0 takes up to 16, as memory allows",
+    )
+    edge_kv: Literal["auto", "separate", "shared"] = Field(
+        default="auto",
+        description="KV cache of a language model: separate for each request, with answers that never depend "
+        "on others, or one shared by all, which takes less memory; auto is separate where memory allows",
+    )
+    edge_step_ms: Annotated[int, Field(ge=10, le=10_000)] = Field(
+        default=200,
+        description="How long reading other prompts may keep a stream from its next token, in milliseconds",
     )
     edge_worker_start_seconds: Seconds = Field(
         default=120.0, description="How long a model may take to load before its worker is given up"

@@ -253,10 +253,10 @@ class Lifecycle:
                 tell("fetching")
                 await self._pull(model.id, settings.cache, tell, seconds=settings.edge_pull_seconds)
         tell("checking files and memory")
-        order = self._models.order(model)
-        files = {role: Path(path) for role, path in order.files.items()}
         pids = [pid for served in self._models if (pid := served.worker.pid) is not None]
         try:
+            order = await to_thread.run_sync(self._models.order, model)
+            files = {role: Path(path) for role, path in order.files.items()}
             need = await to_thread.run_sync(memory_needed, model.engine, files, order.options)
         except (GgufError, OSError) as error:
             raise DamagedModel(f"{error}; `nearedge models verify {model.id}` looks for damage") from error

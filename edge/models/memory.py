@@ -1,5 +1,6 @@
 """How much memory a model needs, and how much this machine has left."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +49,12 @@ class SystemMemory(Memory):
         left = [*self._of_machine(pids), *self._of_groups()]
         return max(0, min(left)) if left else None
 
+    def total_bytes(self) -> int:
+        """Return how much there would be with nothing else running."""
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limits = (_number(level / "memory.max") for level in self._levels())
+        return min([total, *(limit for limit in limits if limit is not None)])
+
     def _of_machine(self, pids: Iterable[int]) -> Iterable[int]:
         available = _kibibytes(self._proc / "meminfo", "MemAvailable")
         if available is not None:
@@ -56,6 +63,14 @@ class SystemMemory(Memory):
             yield available - sum(mapped)
 
     def _of_groups(self) -> Iterable[int]:
+        for level in self._levels():
+            limit, used = _number(level / "memory.max"), _number(level / "memory.current")
+            if limit is not None and used is not None:
+                # As kubelet counts: file pages that nobody has touched lately give way.
+                yield limit - used + (_stat(level / "memory.stat", "inactive_file") or 0)
+
+    def _levels(self) -> Iterable[Path]:
+        """Yield the directories of this process's control group and those around it, innermost first."""
         try:
             lines = (self._proc / "self" / "cgroup").read_text().splitlines()
         except OSError:
@@ -65,10 +80,7 @@ class SystemMemory(Memory):
             return
         group = self._groups / own
         for level in [group, *group.parents]:
-            limit, used = _number(level / "memory.max"), _number(level / "memory.current")
-            if limit is not None and used is not None:
-                # As kubelet counts: file pages that nobody has touched lately give way.
-                yield limit - used + (_stat(level / "memory.stat", "inactive_file") or 0)
+            yield level
             if level == self._groups:
                 break
 

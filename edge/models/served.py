@@ -1,10 +1,13 @@
 """The models that this edge serves, found by any of their names."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from edge.errors import InvalidField, ModelNotFound, ModelNotLoaded
 from edge.models.catalogue import Catalogue, CatalogueModel
+from edge.models.gguf_header import read_header
+from edge.models.kv_plan import kv_plan
+from edge.models.memory import SystemMemory, cache_bytes
 from edge.models.pull import installed, paths
 from edge.settings import EdgeSettings
 from edge.workers.messages import Load
@@ -130,14 +133,29 @@ class ServedModels:
         return served
 
     def order(self, model: CatalogueModel) -> Load:
-        """Return the order to a worker that loads *model*, whose files are in the cache."""
+        """Return the order to a worker that loads *model*, whose files are in the cache; reads a header.
+
+        Raises:
+            GgufError: a file is damaged.
+            OSError: a file cannot be read.
+        """
         settings = self._settings
-        files = {role: str(path) for role, path in paths(model, settings.cache).items()}
+        files = paths(model, settings.cache)
         options = dict(model.options) | {
             "context_tokens": model.context_tokens,
             "threads": settings.edge_threads or available_cpus(),
         }
-        return Load(self._engines[model.engine], files, options, settings.log_level, settings.log_format)
+        if model.engine == "llm" and model.context_tokens is not None:
+            plan = kv_plan(
+                context_tokens=model.context_tokens,
+                token_bytes=max(1.0, cache_bytes(read_header(files["model"]))),
+                memory_bytes=SystemMemory().total_bytes(),
+                slots=settings.edge_slots,
+                kind=settings.edge_kv,
+            )
+            options |= asdict(plan) | {"step_ms": settings.edge_step_ms}
+        named = {role: str(path) for role, path in files.items()}
+        return Load(self._engines[model.engine], named, options, settings.log_level, settings.log_format)
 
 
 def chosen(catalogue: Catalogue, settings: EdgeSettings) -> list[CatalogueModel]:
