@@ -20,7 +20,8 @@ INFERENCE = [
     ("POST", "/v1/audio/transcriptions"),
 ]
 ANY_KEY = ["/v1/models", "/v1/models/status", "/v1/models/kokoro-82m"]
-GUARDED = [*INFERENCE, *(("GET", path) for path in ANY_KEY)]
+OPERATOR = [("POST", f"/v1/models/{verb}") for verb in ("load", "unload", "unload-all")]
+GUARDED = [*INFERENCE, *OPERATOR, *(("GET", path) for path in ANY_KEY)]
 OPEN = ["/health", "/openapi.json", "/docs", "/docs/assets/swagger-ui.css"]
 
 

@@ -1,9 +1,10 @@
 """polargrid-sdk asks an edge about itself."""
 
 import pytest
-from polargrid import NotFoundError, PolarGrid, PolarGridSync
+from polargrid import AuthenticationError, NotFoundError, PolarGrid, PolarGridSync
 
 from tests.e2e.grids import Grid
+from tests.models import pulled
 
 SERVED = ["smollm2-135m-instruct", "all-minilm-l6-v2", "kokoro-82m", "whisper-tiny.en"]
 
@@ -63,7 +64,7 @@ async def test_health(client: PolarGrid) -> None:
     assert (health.status, health.node) == ("healthy", "nearedge-yto-01")
     assert health.backend.healthy
     assert health.backend.info.name == "llama.cpp"
-    assert health.features.dynamic_loading is False
+    assert health.features.dynamic_loading is True
 
 
 def test_the_synchronous_client_gets_the_same(grid: Grid, edge_url: str) -> None:
@@ -73,3 +74,40 @@ def test_the_synchronous_client_gets_the_same(grid: Grid, edge_url: str) -> None
     assert client.get_model("kokoro").id == "kokoro-82m"
     assert client.get_model_status().loaded == SERVED
     assert client.health().status == "healthy"
+
+
+@pytest.mark.anyio
+async def test_an_operator_loads_and_unloads(grid: Grid) -> None:
+    pulled("hibari")
+    url = grid.edges["nyc-01"]
+    operator = PolarGrid(api_key=grid.operator_key, base_url=url, timeout=30, max_retries=0)
+
+    loaded = await operator.load_model({"model_name": "maureesewilliams/hibari"})
+    assert (loaded.status, loaded.model, loaded.force_reload) == ("success", "hibari", False)
+    status = await operator.get_model_status()
+    assert status.loaded == [*SERVED, "hibari"]
+    assert [model.id for model in (await operator.list_models()).data] == [*SERVED, "hibari"]
+
+    again = await operator.load_model({"model_name": "hibari", "force_reload": True})
+    assert (again.status, again.force_reload) == ("success", True)
+
+    unloaded = await operator.unload_model({"model_name": "hibari"})
+    assert (unloaded.status, unloaded.model) == ("success", "hibari")
+    assert (await operator.get_model_status()).loading_status["hibari"] == "unloaded"
+    with pytest.raises(NotFoundError, match="Model not loaded: hibari"):
+        await operator.get_model("hibari")
+    with pytest.raises(NotFoundError, match="nearedge models list"):
+        await operator.load_model({"model_name": "who/is/this"})
+    assert (await operator.health()).status == "healthy"
+
+
+@pytest.mark.anyio
+async def test_only_an_operator_does(client: PolarGrid) -> None:
+    for call in (
+        client.load_model({"model_name": SERVED[0]}),
+        client.unload_model({"model_name": SERVED[0]}),
+        client.unload_all_models(),
+    ):
+        with pytest.raises(AuthenticationError, match="superadmin"):
+            await call
+    assert (await client.get_model_status()).loaded == SERVED

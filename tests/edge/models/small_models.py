@@ -13,6 +13,7 @@ from edge.models import Catalogue, CatalogueModel, load_catalogue, served
 from edge.models import pull as fetch
 from edge.models.lifecycle import Lifecycle, Pull
 from edge.models.memory import Memory
+from edge.models.schema import Kind
 from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
 from edge.workers.worker import Tell
@@ -21,7 +22,9 @@ from shared.artifacts import Artifact, Silent, parse_source
 ENGINE = "tests.edge.workers.scripted_engine"
 
 
-def small_model(directory: Path, model_id: str, content: bytes = b"", **options: Any) -> CatalogueModel:
+def small_model(
+    directory: Path, model_id: str, content: bytes = b"", *, kind: Kind = "tts", **options: Any
+) -> CatalogueModel:
     """Return a model whose one file has *content* and whose source is a file in *directory*.
 
     *options* are those of the scripted engine.
@@ -39,6 +42,7 @@ def small_model(directory: Path, model_id: str, content: bytes = b"", **options:
         base,
         id=model_id,
         engine="whisper",
+        kind=kind,
         aliases=(f"who/{model_id}",),
         context_tokens=16,
         options=options,
@@ -59,6 +63,7 @@ class FixedMemory(Memory):
 
 @dataclass
 class SmallEdge:
+    settings: EdgeSettings
     models: ServedModels
     lifecycle: Lifecycle
     memory: FixedMemory
@@ -106,7 +111,12 @@ def build(
         registry = ServedModels(Catalogue(models), made)
     memory = FixedMemory()
     return SmallEdge(
-        registry, Lifecycle(registry, made, memory=memory, pull=pull or pull_here), memory, cache, pulled
+        made,
+        registry,
+        Lifecycle(registry, made, memory=memory, pull=pull or pull_here),
+        memory,
+        cache,
+        pulled,
     )
 
 
