@@ -1,6 +1,7 @@
 """The models that an edge can run: the catalogue, and their files in the cache.
 
-``served`` joins them to the workers that run them, and is imported from there.
+``served`` joins them to the workers that run them, and ``lifecycle`` loads and unloads them. Both are
+imported from there.
 """
 
 from edge.models.catalogue import Catalogue, CatalogueError, CatalogueModel, load_catalogue
