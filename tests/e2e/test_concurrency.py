@@ -69,7 +69,9 @@ def test_everything_at_once(client: openai.OpenAI, threads: ThreadPoolExecutor) 
 
     assert results(whole) == alone
     assert results(streamed) == alone
-    assert results(vectors) == alone_vectors
+    # Embeddings that share a step differ in their last bits.
+    for together, single in zip(results(vectors), alone_vectors, strict=True):
+        assert together == pytest.approx(single, abs=1e-3)
     assert all(len(sound) > 24_000 for sound in results(spoken))
 
 
@@ -96,12 +98,24 @@ def test_above_the_queue_limit(lone_edge: Callable[..., AbstractContextManager[L
         edge.service.stop()
 
 
-def test_what_waits_is_answered_in_turn(http: httpx.Client, threads: ThreadPoolExecutor) -> None:
-    with http.stream("POST", COMPLETIONS, json=ENDLESS | {"stream": True}) as first:
-        received = events(first)
-        next(received)
-        waiting = [threads.submit(http.post, COMPLETIONS, json=SHORT) for _ in range(8)]
-        next(received)
-        assert not any(future.done() for future in waiting)
+def test_what_waits_is_answered_in_turn(
+    lone_edge: Callable[..., AbstractContextManager[LoneEdge]], threads: ThreadPoolExecutor
+) -> None:
+    with lone_edge(edge_slots=1) as edge, edge.client() as http:
+        with http.stream("POST", COMPLETIONS, json=ENDLESS | {"stream": True}) as first:
+            received = events(first)
+            next(received)
+            waiting = [threads.submit(http.post, COMPLETIONS, json=SHORT) for _ in range(8)]
+            next(received)
+            assert not any(future.done() for future in waiting)
 
-    assert [answer.status_code for answer in results(waiting)] == [200] * 8
+        assert [answer.status_code for answer in results(waiting)] == [200] * 8
+        edge.service.stop()
+
+
+def test_a_short_answer_does_not_wait_for_a_long_one(http: httpx.Client) -> None:
+    with http.stream("POST", COMPLETIONS, json=ENDLESS | {"stream": True}) as endless:
+        received = events(endless)
+        next(received)
+        assert http.post(COMPLETIONS, json=SHORT).status_code == 200
+        next(received)

@@ -147,7 +147,7 @@ def test_completion(client: openai.OpenAI) -> None:
     assert answer.id.startswith("cmpl-")
     assert answer.object == "text_completion"
     (choice,) = answer.choices
-    assert "red" in choice.text
+    assert len(choice.text.split()) > 3
     assert choice.finish_reason == "length"
     assert answer.usage is not None
     assert answer.usage.completion_tokens == 12

@@ -148,7 +148,7 @@ async def test_completion(client: PolarGrid) -> None:
     assert answer.id.startswith("cmpl-")
     (choice,) = answer.choices
     assert (choice.index, choice.finish_reason) == (0, "length")
-    assert "red" in choice.text
+    assert len(choice.text.split()) > 3
     assert answer.usage.completion_tokens == 16
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + 16
 
@@ -181,10 +181,11 @@ async def test_completion_of_several_prompts(client: PolarGrid) -> None:
 @pytest.mark.anyio
 async def test_stop_ends_a_completion_before_the_stop(client: PolarGrid) -> None:
     whole = (await client.completion(PROMPT)).choices[0].text
-    stopped = (await client.completion({**PROMPT, "stop": ["red"]})).choices[0]
+    word = whole.split()[3]
+    stopped = (await client.completion({**PROMPT, "stop": [word]})).choices[0]
 
     assert stopped.finish_reason == "stop"
-    assert stopped.text == whole[: whole.index("red")]
+    assert stopped.text == whole[: whole.index(word)]
 
 
 @pytest.mark.anyio
