@@ -36,7 +36,7 @@ class ChoosingConverter(Converter):
 _CONVERTERS: Mapping[ConverterName, Converter] = {
     "bert-gguf": Converter("bert-gguf/1", "edge.models.bert_gguf"),
     "kokoro-voices": Converter("kokoro-voices/1", "edge.models.kokoro_voices"),
-    "repacked-gguf": ChoosingConverter("repacked-gguf/1", "edge.models.repack", scratch=2.0),
+    "repacked-gguf": ChoosingConverter("repacked-gguf/2", "edge.models.repack", scratch=2.0),
 }
 
 

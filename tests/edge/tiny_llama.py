@@ -11,14 +11,14 @@ HEADS = 2
 BLOCKS = 2
 
 
-def write_llama(path: Path, *, inner: int = INNER, seed: int = 7) -> Path:
+def write_llama(path: Path, *, seed: int = 7) -> Path:
     """Write it in 16 bits."""
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_block_count(BLOCKS)
     writer.add_context_length(2048)
     writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(inner)
+    writer.add_feed_forward_length(INNER)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -45,9 +45,9 @@ def write_llama(path: Path, *, inner: int = INNER, seed: int = 7) -> Path:
     for block in range(BLOCKS):
         for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
             matrix(f"blk.{block}.{part}", WIDTH, WIDTH)
-        matrix(f"blk.{block}.ffn_gate", inner, WIDTH)
-        matrix(f"blk.{block}.ffn_up", inner, WIDTH)
-        matrix(f"blk.{block}.ffn_down", WIDTH, inner)
+        matrix(f"blk.{block}.ffn_gate", INNER, WIDTH)
+        matrix(f"blk.{block}.ffn_up", INNER, WIDTH)
+        matrix(f"blk.{block}.ffn_down", WIDTH, INNER)
         norm(f"blk.{block}.attn_norm")
         norm(f"blk.{block}.ffn_norm")
     writer.write_header_to_file()

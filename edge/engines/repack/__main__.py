@@ -15,6 +15,7 @@ from edge.engines.llama import LlamaError, Model
 from edge.engines.repack import speed
 from edge.engines.repack.layouts import LAYOUTS, write
 from edge.engines.repack.perplexity import Reader, compare
+from edge.engines.repack.steadiness import wobble
 from shared.cpus import available_cpus
 
 LIMIT = 1.02
@@ -43,24 +44,22 @@ def _choose(source: Path, target: Path, layouts: list[str]) -> dict[str, Any]:
     threads = reader.settle_threads(tuple({available_cpus(), 1}))
     tried: list[str] = []
     for name in layouts:
-        write(source, target, LAYOUTS[name], threads=available_cpus())
-        found = _measure(original, reader, Model(target), threads=threads)
-        shown = f"{name}: perplexity {found['perplexity']:.2f}, published {found['published_perplexity']:.2f}"
-        if (faster := found["faster"]) is None:
-            tried.append(f"{name}: perplexity {found['perplexity_ratio']:.3f} times the published one")
-            _say(f"{shown}: too far off")
-        elif found["overall"] < WORTHWHILE:
-            tried.append(f"{name}: only {found['overall']:.2f} times as fast")
-            _say(f"{shown}, only {found['overall']:.2f} times as fast")
-        else:
-            _say(f"{shown}, {faster['16']:.2f} times as fast at 16 streams, {faster['1']:.2f} times at one")
+        write(source, target, name, threads=available_cpus())
+        found, objection = _measure(original, reader, Model(target), threads=threads)
+        if objection is None:
+            times = found["faster"]
+            _say(f"{name}: {times['16']:.2f} times as fast at 16 streams, {times['1']:.2f} times at one")
             return {"taken": name, "tried": tried} | found
+        tried.append(f"{name}: {objection}")
+        _say(tried[-1])
         target.unlink()
     return {"taken": None, "tried": tried}
 
 
-def _measure(original: Model, published: Reader, candidate: Model, *, threads: int) -> dict[str, Any]:
-    """Return what was found of *candidate*; its speed only if its perplexity is within the limit."""
+def _measure(
+    original: Model, published: Reader, candidate: Model, *, threads: int
+) -> tuple[dict[str, Any], str | None]:
+    """Return what was found of *candidate*, and what speaks against it if anything does."""
     reader = Reader(candidate, threads=threads)
     try:
         before, after, ratio = compare(published, reader, limit=LIMIT)
@@ -70,13 +69,15 @@ def _measure(original: Model, published: Reader, candidate: Model, *, threads: i
         "published_perplexity": before,
         "perplexity": after,
         "perplexity_ratio": ratio,
-        "faster": None,
     }
-    if ratio <= LIMIT:
-        gain = speed.gain(original, candidate, threads=threads)
-        found["faster"] = {"1": gain.alone, "16": gain.crowd}
-        found["overall"] = gain.overall
-    return found
+    if ratio > LIMIT:
+        return found, f"perplexity {ratio:.3f} times the published one"
+    moved = wobble(candidate, threads=threads)
+    if moved > 0 and moved > wobble(original, threads=threads):
+        return found, f"logits move by up to {moved:.2g} with who else is served"
+    gain = speed.gain(original, candidate, threads=threads)
+    found["faster"] = {"1": gain.alone, "16": gain.crowd}
+    return found, f"only {gain.overall:.2f} times as fast" if gain.overall < WORTHWHILE else None
 
 
 def _say(message: str) -> None:

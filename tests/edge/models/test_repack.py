@@ -74,7 +74,7 @@ def test_the_layout_that_won_is_what_runs(
     assert output.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [output]
     assert told.lines[1:] == ["Q4_0: too far off", "taking the layout Q8_0"]
-    assert commands[0][6:] == ["Q4_0", "Q8_0+Q4_K", "Q8_0"]
+    assert commands[0][6:] == ["Q4_0", "Q8_0"]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_the_real_process_measures_a_model(llama: Path, tmp_path: Path) -> None:
     assert weights.published_layout == "F16"
     header = read_header(output)
     assert (weights.layout == "F16") == (output.read_bytes() == llama.read_bytes())
-    assert layout_of(header) == weights.layout.partition("+")[0]
+    assert layout_of(header) == weights.layout
     assert "could not be measured" not in weights.tried
     assert len(told.lines) >= 3
 
@@ -155,10 +155,8 @@ def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
         convert({"published": file}, tmp_path / "out.gguf", Silent())
 
 
-def test_only_layouts_that_fit_are_tried(llama: Path, tmp_path: Path) -> None:
-    assert candidates(read_header(llama)) == ["Q4_0", "Q8_0+Q4_K", "Q8_0"]
-    narrow = write_llama(tmp_path / "narrow.gguf", inner=192)
-    assert candidates(read_header(narrow)) == ["Q4_0", "Q8_0"]
+def test_only_other_layouts_are_tried(llama: Path, tmp_path: Path) -> None:
+    assert candidates(read_header(llama)) == ["Q4_0", "Q8_0"]
     eight = tmp_path / "eight.gguf"
     writer = gguf.GGUFWriter(eight, "llama")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
