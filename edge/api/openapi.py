@@ -126,7 +126,7 @@ def _errors(operation: Operation) -> dict[str, str]:
         errors |= BODY_ERRORS | MODEL_ERRORS
     if _PARAMETER.search(operation.path):
         errors |= MODEL_ERRORS
-    return errors | operation.errors
+    return errors | dict(operation.errors)
 
 
 def _error_body(operation: Operation, status: str, schemas: dict[Any, Any]) -> Any:
