@@ -93,7 +93,7 @@ def test_above_the_queue_limit(lone_edge: Callable[..., AbstractContextManager[L
             assert http.get("/v1/models").status_code == 200
             assert httpx.get(f"{edge.url}/health").json()["status"] == "healthy"
 
-        # Both choices end with their client, so there is room again as soon as the edge sees that it has left.
+        # Both choices end with their client, as soon as the edge sees that it has left.
         assert eventually(lambda: http.post(COMPLETIONS, json=SHORT).status_code == 200, within_seconds=20)
         edge.service.stop()
 
