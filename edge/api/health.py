@@ -51,7 +51,7 @@ async def health(request: Request) -> Response:
 
 
 def overall(states: Collection[State]) -> Status:
-    """Return ``healthy`` if every model that is served is loaded, ``degraded`` if some are, else ``unhealthy``.
+    """Return ``healthy`` if every served model is loaded, ``degraded`` if some are, else ``unhealthy``.
 
     What an operator unloaded is not served: that is how it is meant to be.
     """
