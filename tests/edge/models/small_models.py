@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from edge.models import Catalogue, CatalogueModel, load_catalogue, served
@@ -16,7 +17,7 @@ from edge.models.memory import Memory
 from edge.models.schema import Kind
 from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
-from edge.workers.worker import Tell
+from edge.workers.worker import State, Tell
 from shared.artifacts import Artifact, Silent, parse_source
 
 ENGINE = "tests.edge.workers.scripted_engine"
@@ -126,3 +127,12 @@ async def running(*arguments: Any, **settings: Any) -> AsyncIterator[SmallEdge]:
     edge = build(*arguments, **settings)
     async with edge.lifecycle.running():
         yield edge
+
+
+async def loaded(edge: SmallEdge, name: str) -> int:
+    """Wait for a configured model and return its process id."""
+    with anyio.fail_after(30):
+        assert await edge.models.find(name).worker.settled() is State.LOADED
+    found = edge.models.find(name).worker.pid
+    assert found is not None
+    return found
