@@ -24,7 +24,7 @@ from edge.models.lifecycle import Loaded
 from edge.models.puller import PullError
 from edge.workers.messages import Generate, Text
 from edge.workers.process import WorkerProcess
-from edge.workers.worker import State, Tell
+from edge.workers.worker import Tell
 from shared.errors import Unavailable
 from tests.edge.models.small_models import SmallEdge, build, loaded, running, small_model
 from tests.edge.models.test_gguf_header import write
