@@ -56,10 +56,7 @@ class Probe:
     def is_empty(self, terminal: str) -> bool:
         """Whether nothing matches the expression of a Lark terminal."""
         if terminal not in self._empty:
-            matcher = self._matcher(terminal)
-            mask = matcher.compute_bitmask()
-            self._empty[terminal] = matcher.is_stopped() or not any(mask)
-            _check(matcher)
+            self._empty[terminal] = not _goes_on(self._matcher(terminal))
         return self._empty[terminal]
 
     def matches(self, content: str, text: str) -> bool:
@@ -69,7 +66,8 @@ class Probe:
             matcher = self._matcher(f'/"(?:{content})"/')
             said = [*quoted(text).encode(), _END]
             self._matched[key] = matcher.validate_tokens(said) == len(said)
-            _check(matcher)
+            if not self._matched[key]:
+                _goes_on(matcher.deep_copy())  # a lexer that has given up says no to any token
         return self._matched[key]
 
     def _matcher(self, terminal: str) -> LLMatcher:
@@ -83,6 +81,9 @@ class Probe:
         return matcher
 
 
-def _check(matcher: LLMatcher) -> None:
-    if matcher.stop_reason() in ("LexerTooComplex", "ParserTooComplex"):
+def _goes_on(matcher: LLMatcher) -> bool:
+    """Whether a text can begin; TooComplex if the lexer gave up."""
+    matcher.compute_bitmask()
+    if matcher.is_error() and not matcher.get_error().startswith("NoExtension"):
         raise TooComplex
+    return not matcher.is_stopped()

@@ -122,6 +122,33 @@ def test_grammars_are_compiled_once_and_the_oldest_forgotten(
     assert len(compiled) == 4
 
 
+def test_a_grammar_does_not_wear_out(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TOKENS_OF_A_GRAMMAR", 8)
+    constraints = Constraints(writer.model)
+    kept = []  # so that no identity is used twice
+    for _ in range(3):
+        first = constraints.json(PERSON, param="x")._grammar
+        assert constraints.json(PERSON, param="x")._grammar is first
+        assert writer.follows(constraints.json(PERSON, param="x"), '{"name":"Ann Lee","age":44}')
+        assert constraints.json(PERSON, param="x")._grammar is not first
+        kept.append(first)
+
+
+def test_a_sequence_that_was_too_complex_does_not_spoil_the_next(writer: Writer) -> None:
+    schema = {"type": "string", "pattern": "^(([a-z]{1,100}){1,100}){1,100}b$"}
+    ends = [steps_until_too_complex(writer.constraints.json(schema, param="x")) for _ in range(2)]
+    assert ends[0] == ends[1] > 0
+
+
+def steps_until_too_complex(constraint: Constraint) -> int:
+    for made in range(200):
+        try:
+            constraint.advance(int(np.flatnonzero(constraint.mask())[-1]))
+        except InvalidRequest:
+            return made
+    raise AssertionError("it was not too complex")
+
+
 def test_lark(writer: Writer) -> None:
     constraint = writer.constraints.lark('start: "yes" | "no" /[0-9]{2}/', param="tools")
     assert writer.follows(constraint, "no12")
