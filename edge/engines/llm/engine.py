@@ -23,6 +23,7 @@ from edge.engines.llm.sampling import Floats
 from edge.engines.llm.scheduler import Scheduler
 from edge.engines.llm.step import Chunk, Forget, Step
 from edge.engines.llm.template import ChatTemplate
+from edge.engines.llm.threads import ThreadChoice
 from edge.engines.llm.tools import ToolParser
 from edge.engines.llm.vision import Projector
 from edge.workers.messages import Generate
@@ -80,6 +81,7 @@ class LlmEngine:
             idle_cells=options.prefix_tokens,
             widest_gap=0 if options.unified else WIDEST_GAP,
         )
+        self._threads = ThreadChoice(options.threads)
         self._pace = Pace(target_seconds=options.step_seconds, largest=MAX_PREFILL_TOKENS)
         self._generations: dict[int, Generation] = {}
         self._arrived: deque[Generation] = deque()
@@ -202,13 +204,22 @@ class LlmEngine:
                 self._context.forget(padding.slot, padding.position)
             self._scheduler.commit(step)
             self._draw(step)
-            prefill_tokens = step.prefill_tokens
-            self._pace.note(
-                seconds, decoding=len(self._batch) - prefill_tokens, prefill_tokens=prefill_tokens
-            )
+            self._learn(step, seconds)
             self.timing.decode_seconds += seconds
         self.timing.steps += 1
         self.timing.total_seconds += time.perf_counter() - started
+
+    def _learn(self, step: Step, seconds: float) -> None:
+        rows = len(step.chunks) + len(step.paddings)
+        prefill_tokens = step.prefill_tokens
+        self._pace.note(
+            seconds, decoding=sum(chunk.decoding for chunk in step.chunks), prefill_tokens=prefill_tokens
+        )
+        if prefill_tokens == 0:
+            threads = self._threads.threads
+            self._threads.note(rows, seconds)
+            if self._threads.threads != threads:
+                self._context.set_threads(self._threads.threads, self._threads.threads)
 
     def _change(self, step: Step) -> None:
         for change in step.changes:
