@@ -52,7 +52,8 @@ class Writer:
             if drawn > hurry:
                 closing = allowed & self._closes
                 shortest = allowed & (self._lengths == self._lengths[allowed].min())
-                allowed = closing if closing.any() else shortest
+                # a closer may be a mere character of a string whose pattern asks for something else
+                allowed = closing if closing.any() and dice.random() < 0.7 else shortest
             token = int(dice.choice(np.flatnonzero(allowed)))
             assert constraint.allows(token)
             constraint.advance(token)

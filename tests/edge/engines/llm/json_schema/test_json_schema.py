@@ -279,6 +279,18 @@ def test_white_space_is_one_space_at_most(text: str, writer: Writer) -> None:
     assert not writer.accepts({"type": "object"}, text)
 
 
+def test_a_key_that_must_hold_a_digit_comes_to_its_end(writer: Writer) -> None:
+    schema = {
+        "type": "object",
+        "patternProperties": {"[0-9]": {}},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
+    for seed in range(10):
+        constraint = writer.constraints.json(schema, param="response_format")
+        assert valid(schema, writer.write(constraint, random.Random(seed)))
+
+
 def test_many_optional_keys(writer: Writer) -> None:
     schema = {"type": "object", "properties": {f"k{i}": {"type": "integer"} for i in range(300)}}
     assert writer.accepts(schema, '{"k0":1,"k7":2,"k150":3,"k299":4,"z":5}')
