@@ -387,6 +387,14 @@ def test_calls_are_told_as_calls() -> None:
     assert 0 < making.tokens <= making.end.completion_tokens - 1
 
 
+def test_a_token_of_text_and_a_call_counts_once() -> None:
+    making = Making(pieces=[b"", b"Well. " + CALL.encode(), b" Yes."], tools=["look"], logprobs=0)
+    making.take([1, 2, END])
+    assert [type(event).__name__ for event in making.events[:3]] == ["Text", "ToolCall", "ToolCall"]
+    assert making.text == "Well.  Yes."
+    assert making.tokens == len(making.rows) == 2
+
+
 def test_one_call_ends_an_answer_that_may_have_one() -> None:
     pieces, tokens = lettered(CALL + CALL)
     making = Making(pieces=pieces, tools=["look"], limit=1000, parallel=False)

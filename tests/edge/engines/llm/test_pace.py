@@ -142,6 +142,13 @@ def test_the_time_of_streams_is_taken_off() -> None:
     assert pace.budget(decoding=True) == pytest.approx(100, abs=1)
 
 
+def test_a_step_shorter_than_streams_took_before_still_tells_of_prompts() -> None:
+    pace = Pace(target_seconds=TARGET, largest=LARGEST)
+    pace.note(0.19, decoding=8, prefill_tokens=0)
+    pace.note(0.1, decoding=1, prefill_tokens=100)  # a quarter of it is taken for the prompt's
+    assert pace.budget(decoding=True) == pytest.approx(40, abs=1)
+
+
 def test_a_few_tokens_tell_nothing_of_prompts() -> None:
     pace = Pace(target_seconds=TARGET, largest=LARGEST)
     pace.note(5.0, decoding=8, prefill_tokens=Pace.SMALLEST - 1)
