@@ -38,7 +38,8 @@ def small_shared_cache() -> LlmEngine:
 
 def ask(country: str, **fields: Any) -> Generate:
     question = [{"role": "user", "content": f"What is the capital of {country}?"}]
-    return Generate(**{"messages": question, "temperature": 0.0, "max_tokens": 24} | fields)
+    defaults: dict[str, Any] = {"messages": question, "temperature": 0.0, "max_tokens": 24}
+    return Generate(**defaults | fields)
 
 
 def text_of(events: list[Event]) -> str:

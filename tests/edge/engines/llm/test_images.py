@@ -30,7 +30,8 @@ def ask(*images: bytes, before: str = "Look:", **fields: Any) -> Generate:
     content += [{"type": "image", "data": image} for image in images]
     content.append({"type": "text", "text": "What is this?"})
     messages = [{"role": "user", "content": content}]
-    return Generate(**{"messages": messages, "temperature": 0.0, "max_tokens": 8, "logprobs": 0} | fields)
+    defaults: dict[str, Any] = {"messages": messages, "temperature": 0.0, "max_tokens": 8, "logprobs": 0}
+    return Generate(**defaults | fields)
 
 
 def scores(events: list[Event]) -> list[Any]:
