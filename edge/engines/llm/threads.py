@@ -6,15 +6,15 @@ from statistics import median
 TRIAL_STEPS = 3
 """Steps that another number of threads is tried for; their median counts."""
 
-FIRST_WAIT = 8
-LONGEST_WAIT = 2048
+FIRST_WAIT = 64
+LONGEST_WAIT = 4096
 """Steps between two trials: twice as many after each one that changed nothing."""
 
 BETTER = 0.9
 """A trial must take at most this part of the time."""
 
 WORSE = 1.6
-"""A step that takes so many times the usual one says that something else has begun to use the machine."""
+"""Three steps in a row that take so many times the usual one say that something else uses the machine."""
 
 
 def ladder(threads: int) -> list[int]:
@@ -37,6 +37,7 @@ class ThreadChoice:
         self._rows = 0
         self._recent: deque[float] = deque(maxlen=TRIAL_STEPS)
         self._trial: list[float] = []
+        self._usual = 0.0
         self._wait = FIRST_WAIT
         self._left = FIRST_WAIT
 
@@ -51,6 +52,7 @@ class ThreadChoice:
             return
         if rows != self._rows:
             self._rows = rows
+            self._usual = 0.0
             self._recent.clear()
             self._trial.clear()
             self._trying = None
@@ -59,11 +61,14 @@ class ThreadChoice:
             if len(self._trial) == TRIAL_STEPS:
                 self._judge()
             return
-        if len(self._recent) == TRIAL_STEPS and seconds > WORSE * median(self._recent):
-            self._wait = FIRST_WAIT
-            self._left = min(self._left, TRIAL_STEPS)
         self._recent.append(seconds)
         self._left -= 1
+        if len(self._recent) == TRIAL_STEPS:
+            self._usual = self._usual or median(self._recent)
+            if min(self._recent) > WORSE * self._usual:
+                self._wait = FIRST_WAIT
+                self._left = 0
+                self._usual = 0.0
         if self._left <= 0 and len(self._recent) == TRIAL_STEPS:
             self._begin()
 

@@ -36,16 +36,16 @@ def test_on_a_quiet_machine_all_threads_are_used_and_trials_cost_little() -> Non
 def test_beside_a_busy_process_fewer_are_soon_used_and_all_again_after_it() -> None:
     choice = ThreadChoice(2)
     live(choice, QUIET, 500)
-    live(choice, NOISY, 40)
+    live(choice, NOISY, 80)
     assert choice.threads == 1
     assert live(choice, NOISY, 2000) < NOISY[1] * 1.15
-    live(choice, QUIET, 2100)
+    live(choice, QUIET, 4200)
     assert choice.threads == 2
 
 
 def test_a_machine_that_was_never_quiet_is_found_out() -> None:
     choice = ThreadChoice(2)
-    live(choice, NOISY, 30)
+    live(choice, NOISY, 80)
     assert choice.threads == 1
 
 
