@@ -38,8 +38,8 @@ log = structlog.get_logger(__name__)
 
 SPIN_COUNT = 20_000
 """How often an OpenMP thread looks for work before it sleeps. With libgomp's 300,000 a single busy neighbour
-slowed two llama.cpp threads on two cores from 138 to 5 tokens/s; 1,000 costs a fifth of the speed when there is
-none, as the threads of a step then sleep between its parts."""
+slowed two llama.cpp threads on two cores from 138 to 5 tokens/s; 1,000 costs a fifth of the speed where there
+is none, as the threads then sleep between the parts of a step."""
 
 _RECEIVE_BYTES = 256 * 1024
 
