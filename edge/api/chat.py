@@ -62,14 +62,15 @@ def _schema(body: ChatRequest, asked: AskedTools) -> dict[str, Any] | None:
     """Return the schema that the answer must fit.
 
     Raises:
-        InvalidField: the answer must be a function call as well.
+        InvalidField: the answer may be a function call as well.
     """
     wanted = body.response_format
     if wanted is None or wanted.type == "text":
         return None
-    if asked.forced:
+    if asked.tools and asked.choice != "none":
         raise InvalidField(
-            "response_format: the answer cannot be JSON and a forced function call; leave one of them out",
+            "response_format: with functions that may be called the answer cannot be held to JSON; leave one "
+            "of them out, or set tool_choice to none",
             param="response_format",
         )
     return wanted.json_schema.schema_ if wanted.json_schema and wanted.type == "json_schema" else ANY_OBJECT

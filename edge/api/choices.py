@@ -1,5 +1,6 @@
 """The choices of one answer, as a worker makes them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ class Choice:
 
     parts: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    made_rows: int = 0
+    """How many of the rows, the last ones, are of tokens that were made: those before are of the prompt."""
     calls: Calls = field(default_factory=Calls)
     end: Generated | None = None
 
@@ -61,6 +64,7 @@ class Choices:
             choice.parts.append(event.text)
             if event.logprobs:
                 choice.rows += event.logprobs
+                choice.made_rows += len(event.logprobs) if event.tokens else 0
         elif isinstance(event, ToolCall):
             choice.calls.add(event)
         elif isinstance(event, Generated):
@@ -98,6 +102,8 @@ class Choices:
 
 
 def _likelihood(choice: Choice) -> float:
-    """Return the mean log-probability of what was made; the rows of an echoed prompt come before it."""
-    made = choice.end.completion_tokens if choice.end is not None else 0
-    return mean(choice.rows[-made:] if made else [])
+    """Return the mean log-probability of what was made, worst of all for an answer without text.
+
+    The rows of an echoed prompt come before it.
+    """
+    return mean(choice.rows[-choice.made_rows :]) if choice.made_rows else -math.inf

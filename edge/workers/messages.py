@@ -118,10 +118,11 @@ Request = Generate | Embed | Speak | Transcribe
 class Text:
     """More text of a generation; whole characters only.
 
-    ``tokens`` counts the tokens that went into it. ``logprobs`` has an element for each of them if the
-    request asked for any: ``[token id, its bytes, logprob, [[id, bytes, logprob] of the likeliest, best
-    first]]``, where the logprob of a prompt's first token is None. ``made_at`` is the
-    ``time.perf_counter()`` at which the last of them was drawn: on Linux one clock for every process.
+    ``tokens`` counts the tokens that were drawn for it; an echoed prompt counts none. ``logprobs`` has an
+    element for each token of the text if the request asked for any: ``[token id, its bytes, logprob, [[id,
+    bytes, logprob] of the likeliest, best first]]``, where the logprob of a prompt's first token is None.
+    ``made_at`` is the ``time.perf_counter()`` at which the last of them was drawn: on Linux one clock for
+    every process.
     """
 
     text: str

@@ -68,7 +68,7 @@ class Sampling(ApiModel):
     min_p: Probability | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = Field(
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = Field(
         default=None, description="1.0 when absent: off"
     )
     logit_bias: LogitBias | None = Field(

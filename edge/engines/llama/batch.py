@@ -40,10 +40,6 @@ class Batch:
     def __len__(self) -> int:
         return self._length
 
-    @property
-    def room(self) -> int:
-        return self.capacity - self._length
-
     def clear(self) -> None:
         self._length = self.native.n_tokens = 0
 

@@ -13,7 +13,7 @@ from typing import Any
 import llama_cpp as c
 
 from edge.engines.base import Cancelled, InvalidRequest, Job
-from edge.engines.llama import Batch, Context, EmbeddingBatch, LlamaError, Model
+from edge.engines.llama import Batch, Context, EmbeddingBatch, Model
 from edge.engines.llm.constraint import Constraint, Constraints
 from edge.engines.llm.generation import Generation
 from edge.engines.llm.options import LlmOptions
@@ -21,7 +21,7 @@ from edge.engines.llm.pace import Pace
 from edge.engines.llm.prompt import PromptBuilder
 from edge.engines.llm.sampling import Floats
 from edge.engines.llm.scheduler import Scheduler
-from edge.engines.llm.step import Chunk, Forget, Step
+from edge.engines.llm.step import Chunk, Forget, Scheduled, Step
 from edge.engines.llm.template import ChatTemplate
 from edge.engines.llm.threads import ThreadChoice
 from edge.engines.llm.tools import ToolParser
@@ -38,7 +38,7 @@ WIDEST_GAP = 2
 """A padded row costs about 3.5 ms with SmolLM2-135M on 2 cores, a second part of a step 13 ms."""
 
 MAX_FAILURES = 3
-"""Steps in a row that may fail before the sequences in them are given up."""
+"""Steps with a sequence in them that may fail before it is given up."""
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class LlmEngine:
         self._generations: dict[int, Generation] = {}
         self._arrived: deque[Generation] = deque()
         self._changed = threading.Condition()
-        self._failures = 0
+        self._computing: Sequence[Scheduled] = ()
         self.timing = Timing()
         self._preparing = ThreadPoolExecutor(2, thread_name_prefix="prompts")
         threading.Thread(target=self._serve, name="LlmEngine", daemon=True).start()
@@ -111,7 +111,15 @@ class LlmEngine:
         return self._scheduler.free_cells
 
     def submit(self, job: Job) -> None:
-        self._preparing.submit(self._prepare, job)
+        prepared = self._preparing.submit(self._prepare, job)
+        dropping = threading.Lock()
+
+        def drop() -> None:
+            # A future says again and again that it is cancelled, and this may be called twice.
+            if dropping.acquire(blocking=False) and prepared.cancel():
+                job.finish(Cancelled())
+
+        job.on_cancel(drop)
 
     # On the preparing threads
 
@@ -174,8 +182,7 @@ class LlmEngine:
             self._end_cancelled()
             try:
                 self._step()
-                self._failures = 0
-            except LlamaError as error:
+            except Exception as error:  # noqa: BLE001 - this thread must go on, or every caller waits for ever
                 self._recover(error)
 
     def _end_cancelled(self) -> None:
@@ -189,17 +196,19 @@ class LlmEngine:
 
     def _step(self) -> None:
         started = time.perf_counter()
+        self._computing = ()
         decoding = self._scheduler.decoding
         step = self._scheduler.plan(self._pace.budget(decoding=decoding))
         if step is None:
             return
+        self._computing = [chunk.sequence for chunk in step.chunks]
         self._change(step)
         if step.chunks:
-            self._fill(step)
+            seconds = self._fill(step)
             before = time.perf_counter()
             if len(self._batch):
                 self._context.decode(self._batch.native)
-            seconds = time.perf_counter() - before
+            seconds += time.perf_counter() - before
             for padding in step.paddings:
                 self._context.forget(padding.slot, padding.position)
             self._scheduler.commit(step)
@@ -228,7 +237,9 @@ class LlmEngine:
             else:
                 self._context.share(change.source, change.target, change.tokens)
 
-    def _fill(self, step: Step) -> None:
+    def _fill(self, step: Step) -> float:
+        """Put *step* into the batch; return the seconds that images took, which go ahead of it."""
+        image_seconds = 0.0
         self._batch.clear()
         paddings = deque(step.paddings)
         for chunk in step.chunks:
@@ -239,7 +250,11 @@ class LlmEngine:
                 self._batch.add([0], position=padding.position, sequence=padding.slot, output="none")
             generation = self._generations[id(sequence)]
             generation.start()
-            start = self._show_images(generation, chunk, sequence.slot) if generation.images else chunk.start
+            start = chunk.start
+            if generation.images:
+                before = time.perf_counter()
+                start = self._show_images(generation, chunk, sequence.slot)
+                image_seconds += time.perf_counter() - before
             if start < chunk.start + chunk.count:
                 self._batch.add(
                     sequence.tokens[start : chunk.start + chunk.count],
@@ -247,6 +262,7 @@ class LlmEngine:
                     sequence=sequence.slot,
                     output=chunk.output,
                 )
+        return image_seconds
 
     def _show_images(self, generation: Generation, chunk: Chunk, slot: int) -> int:
         """Compute *chunk* up to the end of its last image; return where the tokens after it begin.
@@ -305,16 +321,17 @@ class LlmEngine:
             return generation.take(likeliest, rows[-1])
         return generation.draw(rows[-1])
 
-    def _recover(self, error: LlamaError) -> None:
-        """Begin again with an empty cache; give up the running sequences when that does not help."""
-        self._failures += 1
-        log.error("step failed (%d in a row): %s", self._failures, error)
-        running = list(self._scheduler.running)
+    def _recover(self, error: Exception) -> None:
+        """Begin again with an empty cache; give up the sequences at fault when that does not help."""
+        log.error("step failed: %s", error, exc_info=error)
+        # A plan that fails has no step yet: anyone may be at fault.
+        at_fault = list(self._computing) or [*self._scheduler.running, *self._scheduler.waiting]
         self._context.clear()
         self._scheduler.clear()
-        if self._failures >= MAX_FAILURES:
-            for sequence in running:
-                self._finish(self._generations[id(sequence)], error)
+        for generation in [self._generations[id(one)] for one in at_fault if id(one) in self._generations]:
+            generation.failures += 1
+            if generation.failures >= MAX_FAILURES:
+                self._finish(generation, error)
 
 
 def load(files: Mapping[str, Path], options: Mapping[str, Any]) -> LlmEngine:

@@ -49,6 +49,8 @@ class Generation:
         self.images = prompt.images
         self.scheduled = Scheduled(prompt.tokens.copy(), caller=request.caller, outputs_wanted=scored)
         self.sampler = Sampler(request, prompt.tokens, vocab_size=model.vocab_size, constraint=constraint)
+        self.failures = 0
+        """Steps with it that failed."""
         self._model = model
         self._limit = limit
         self._constraint = constraint

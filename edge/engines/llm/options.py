@@ -64,7 +64,7 @@ class LlmOptions:
             threads=options["threads"],
             unified=unified,
             step_seconds=options.get("step_ms", 200) / 1000,
-            kv_type=KV_TYPE if all(size % KV_BLOCK == 0 for size in head_sizes(model)) else c.GGML_TYPE_F16,
+            kv_type=cache_type(model),
         )
 
     @property
@@ -92,6 +92,11 @@ class LlmOptions:
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.type_k = params.type_v = self.kv_type
         return params
+
+
+def cache_type(model: Model) -> int:
+    """Return how the keys and values of *model* are kept."""
+    return KV_TYPE if all(size % KV_BLOCK == 0 for size in head_sizes(model)) else int(c.GGML_TYPE_F16)
 
 
 def head_sizes(model: Model) -> list[int]:

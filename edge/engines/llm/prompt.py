@@ -1,6 +1,7 @@
 """From what a caller asks to the tokens that the model continues."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ class PromptBuilder:
     ) -> None:
         self._model = model
         self._projector = projector
+        self._seeing = threading.Lock()
         self._seen: LRUCache[bytes, Floats] = LRUCache(MAX_IMAGE_BYTES, getsizeof=lambda rows: rows.nbytes)
         self._template = template
         self._context_tokens = context_tokens
@@ -111,12 +113,13 @@ class PromptBuilder:
         )
 
     def _embedded(self, projector: Projector, chunk: ImageChunk) -> Floats:
-        rows = self._seen.get(chunk.digest)
-        if rows is None:
-            rows = projector.encode(chunk)
-            if rows.nbytes <= MAX_IMAGE_BYTES:
-                self._seen[chunk.digest] = rows
-        return rows
+        with self._seeing:  # so that one image is not encoded twice
+            rows = self._seen.get(chunk.digest)
+            if rows is None:
+                rows = projector.encode(chunk)
+                if rows.nbytes <= MAX_IMAGE_BYTES:
+                    self._seen[chunk.digest] = rows
+            return rows
 
     def text(self, prompt: str | list[int]) -> str:
         """Return what a raw *prompt* reads like."""

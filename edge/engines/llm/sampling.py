@@ -107,7 +107,8 @@ class Sampler:
         weights = np.exp((values - values.max()) / np.float32(self._request.temperature), dtype=np.float64)
         sums = np.cumsum(weights)
         at = int(np.searchsorted(sums, self._random.random() * sums[-1], side="right"))
-        return at if tokens is None else int(tokens[min(at, len(tokens) - 1)])
+        at = min(at, len(sums) - 1)
+        return at if tokens is None else int(tokens[at])
 
 
 def candidates(

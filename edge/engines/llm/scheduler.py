@@ -16,6 +16,9 @@ from edge.engines.llm.step import Chunk, Forget, Output, Padding, Scheduled, Sha
 MIN_SHARED = 32
 """A common beginning shorter than this is computed again rather than waited for."""
 
+MAX_COPIES = 2
+"""Beginnings copied between separate caches in one step while streams run: 8,192 cells take 14 ms."""
+
 MIN_GAIN = 8
 """Nor are fewer tokens of a longer one. Waiting costs little: who computes it is in front anyway."""
 
@@ -68,6 +71,7 @@ class Scheduler:
         self._outputs = outputs
         self._max_idle = idle_cells
         self._widest_gap = widest_gap
+        self._separate = widest_gap > 0
         self._slot_cells = cells // slots
         self._waiting: list[Scheduled] = []
         self._running: list[Scheduled] = []
@@ -166,6 +170,7 @@ class Scheduler:
 
     def _admit(self) -> None:
         blocked: set[int] = set()
+        copies = 0
         while len(self._running) < self._max_running:
             sequence = self._next(blocked)
             if sequence is None:
@@ -175,6 +180,13 @@ class Scheduler:
             if self._will_share_more(sequence, limit, shared):
                 blocked.add(id(sequence))
                 continue
+            if self._separate and source is not None and self._target(source, shared) != source:
+                if shared < MIN_SHARED:
+                    source, shared = None, 0
+                elif copies == MAX_COPIES and self.decoding:
+                    return
+                else:
+                    copies += 1
             if not self._place(sequence, source, shared):
                 return
             self._waiting.remove(sequence)
@@ -186,7 +198,8 @@ class Scheduler:
         for running in self._running:
             load[running.caller] = load.get(running.caller, 0) + 1
         candidates = [sequence for sequence in self._waiting if id(sequence) not in blocked]
-        return min(candidates, key=lambda sequence: load.get(sequence.caller, 0), default=None)
+        # Who had to give way to others has been running already.
+        return min(candidates, key=lambda one: (not one.admitted, load.get(one.caller, 0)), default=None)
 
     def _longest(self, sequence: Scheduled, limit: int) -> tuple[int | None, int]:
         """Return the slot that has most of *sequence*'s beginning computed, and how much."""

@@ -120,6 +120,14 @@ def test_explicit_nulls_are_as_good_as_absent(client: TestClient) -> None:
         ({"min_p": 1.1}, "min_p"),
         ({"presence_penalty": 3}, "presence_penalty"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": 1e-40}, "repetition_penalty"),
+        (
+            {
+                "response_format": {"type": "json_object"},
+                "tools": [{"type": "function", "function": {"name": "look"}}],
+            },
+            "response_format",
+        ),
         ({"stop": ["a"] * 5}, "stop"),
         ({"stop": [""]}, "stop.0"),
         ({"n": 0}, "n"),

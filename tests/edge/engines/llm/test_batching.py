@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import threading
 import time
 from typing import Any
 
@@ -185,6 +186,40 @@ def test_a_step_that_always_fails_ends_its_sequences_alone(
         with pytest.raises(LlamaError, match="status -3"):
             run(engine, ask("Peru"))
     assert text_of(run(engine, ask("Peru")))
+
+
+def test_a_plan_that_fails_ends_those_who_wait_and_not_the_engine(
+    engine: LlmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_budget: int) -> None:
+        raise ValueError("a fault of our own")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._scheduler, "plan", fail)
+        with pytest.raises(ValueError, match="fault of our own"):
+            run(engine, ask("Peru"))
+    assert text_of(run(engine, ask("Peru")))
+
+
+def test_those_who_leave_before_their_prompt_is_read_are_let_go_at_once(
+    engine: LlmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = threading.Event()
+    build = engine._prompts.build
+
+    def slow(request: Generate) -> Any:
+        reading.wait(20)
+        return build(request)
+
+    monkeypatch.setattr(engine._prompts, "build", slow)
+    ends = [JobEnd(engine, ask("Cuba", max_tokens=2)) for _ in range(6)]
+    for end in ends[2:]:
+        end.job.cancel()
+        end.job.cancel()
+        with pytest.raises(Cancelled):
+            end.wait()
+    reading.set()
+    assert all(end.wait() for end in ends[:2])
 
 
 def test_log_probabilities_are_those_of_the_text(engine: LlmEngine) -> None:
