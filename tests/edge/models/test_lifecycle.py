@@ -81,6 +81,7 @@ async def test_only_the_catalogue_can_be_loaded(tmp_path: Path) -> None:
 
 
 async def test_loads_of_one_model_are_one_load(tmp_path: Path) -> None:
+    others = _workers()
     async with running(tmp_path, [small_model(tmp_path, "a", sleep=0.5)]) as edge:
         answers: list[Loaded] = []
 
@@ -96,11 +97,13 @@ async def test_loads_of_one_model_are_one_load(tmp_path: Path) -> None:
             assert await ask(edge, "a", "say hello") == "hello"
         assert {answer.status for answer in answers} == {"success"}
         assert edge.pulled == ["a"]
-        assert len([child for child in psutil.Process().children() if _is_worker(child)]) == 1
+        assert len(_workers() - others) == 1
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    return "edge.workers.child" in process.cmdline()
+def _workers() -> set[int]:
+    """Return the worker processes of this test run; other modules keep some for all their tests."""
+    children = psutil.Process().children()
+    return {child.pid for child in children if "edge.workers.child" in child.cmdline()}
 
 
 async def test_a_load_outlives_its_caller_and_the_next_one_joins_it(tmp_path: Path) -> None:
@@ -248,6 +251,7 @@ async def test_a_forced_reload_is_another_process_and_new_requests_wait_for_it(t
 
 
 async def test_unloading_ends_a_load_but_not_under_a_request_that_waits(tmp_path: Path) -> None:
+    others = _workers()
     async with running(tmp_path, [small_model(tmp_path, "a", sleep=30)]) as edge:
         outcomes: list[str] = []
 
@@ -272,7 +276,7 @@ async def test_unloading_ends_a_load_but_not_under_a_request_that_waits(tmp_path
                 await edge.lifecycle.unload("a")
             await edge.lifecycle.unload("a", force=True)
         assert sorted(outcomes) == ["load_stopped", "model_not_loaded"]
-        assert not any(_is_worker(child) for child in psutil.Process().children())
+        assert _workers() == others
 
 
 async def test_a_load_that_follows_an_unload_waits_for_the_old_process(tmp_path: Path) -> None:
@@ -346,6 +350,7 @@ async def test_files_that_vanished_are_fetched_again(tmp_path: Path) -> None:
 
 
 async def test_at_the_end_every_process_is_gone_and_nothing_more_is_loaded(tmp_path: Path) -> None:
+    others = _workers()
     models = [small_model(tmp_path, "a"), small_model(tmp_path, "b", sleep=30), small_model(tmp_path, "c")]
     edge = build(tmp_path, models, configured=["a", "b"])
     outcomes: list[str] = []
@@ -362,7 +367,7 @@ async def test_at_the_end_every_process_is_gone_and_nothing_more_is_loaded(tmp_p
         await anyio.sleep(0.3)
     assert outcomes == ["load_stopped"]
     assert not psutil.pid_exists(old)
-    assert not any(_is_worker(child) for child in psutil.Process().children())
+    assert _workers() == others
     with pytest.raises(Unavailable) as caught:
         await edge.lifecycle.load("c")
     assert caught.value.code == "shutting_down"
