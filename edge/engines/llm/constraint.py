@@ -185,7 +185,7 @@ class Constraints:
         single = {piece for piece in model.pieces if len(piece) == 1}
         self._missing = frozenset(range(256)) - {piece[0] for piece in single}
         self._model = model  # the tokenizer calls into its vocabulary
-        self._tokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined] # the stubs lack it
+        self._tokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined] # not in its published types
             tokens=pieces,
             vocab_ptr=model.vocab,
             tokenize_fptr=ctypes.cast(c.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value,
