@@ -1,10 +1,13 @@
 """How many threads compute a step, found out while it goes on."""
 
 from collections import deque
-from statistics import median
 
 TRIAL_STEPS = 3
-"""Steps that another number of threads is tried for; their median counts."""
+"""Steps that another number of threads is tried for. The shortest counts: what disturbs a single step makes it
+longer, never shorter, while a busy neighbour lengthens all of them."""
+
+RECENT_STEPS = 8
+"""Steps that a trial is compared with."""
 
 FIRST_WAIT = 64
 LONGEST_WAIT = 4096
@@ -14,7 +17,7 @@ BETTER = 0.9
 """A trial must take at most this part of the time."""
 
 WORSE = 1.6
-"""Three steps in a row that take so many times the usual one say that something else uses the machine."""
+"""When all recent steps take so many times the usual one, something else uses the machine."""
 
 
 def ladder(threads: int) -> list[int]:
@@ -35,7 +38,7 @@ class ThreadChoice:
         self._trying: int | None = None
         self._up = False
         self._rows = 0
-        self._recent: deque[float] = deque(maxlen=TRIAL_STEPS)
+        self._recent: deque[float] = deque(maxlen=RECENT_STEPS)
         self._trial: list[float] = []
         self._usual = 0.0
         self._wait = FIRST_WAIT
@@ -63,13 +66,13 @@ class ThreadChoice:
             return
         self._recent.append(seconds)
         self._left -= 1
-        if len(self._recent) == TRIAL_STEPS:
-            self._usual = self._usual or median(self._recent)
+        if len(self._recent) == RECENT_STEPS:
+            self._usual = self._usual or min(self._recent)
             if min(self._recent) > WORSE * self._usual:
                 self._wait = FIRST_WAIT
                 self._left = 0
                 self._usual = 0.0
-        if self._left <= 0 and len(self._recent) == TRIAL_STEPS:
+        if self._left <= 0 and len(self._recent) == RECENT_STEPS:
             self._begin()
 
     def _begin(self) -> None:
@@ -81,7 +84,7 @@ class ThreadChoice:
         self._up = not self._up
 
     def _judge(self) -> None:
-        if median(self._trial) < BETTER * median(self._recent):
+        if min(self._trial) < BETTER * min(self._recent):
             assert self._trying is not None
             self._at = self._trying
             self._wait = FIRST_WAIT

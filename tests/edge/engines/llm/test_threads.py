@@ -60,3 +60,17 @@ def test_with_one_thread_there_is_no_choice() -> None:
     choice = ThreadChoice(1)
     live(choice, {1: 5.0}, 100)
     assert choice.threads == 1
+
+
+def test_single_slow_steps_take_no_thread_away() -> None:
+    spikes = random.Random(1)
+    choice = ThreadChoice(2)
+    for _ in range(4000):
+        disturbed = spikes.random() < 0.4
+        choice.note(4, QUIET[choice.threads] * (3 if disturbed and choice.threads == 2 else 1))
+    fewer = 0
+    for _ in range(4000):
+        fewer += choice.threads == 1
+        disturbed = spikes.random() < 0.4
+        choice.note(4, QUIET[choice.threads] * (3 if disturbed and choice.threads == 2 else 1))
+    assert fewer < 400
