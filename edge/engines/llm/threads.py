@@ -3,8 +3,8 @@
 from collections import deque
 
 TRIAL_STEPS = 3
-"""Steps that another number of threads is tried for. The shortest counts: what disturbs a single step makes it
-longer, never shorter, while a busy neighbour lengthens all of them."""
+"""Steps that another number of threads is tried for. The shortest counts: what disturbs a single step makes
+it longer, never shorter, while a busy neighbour lengthens all of them."""
 
 RECENT_STEPS = 8
 """Steps that a trial is compared with."""
