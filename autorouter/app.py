@@ -15,6 +15,7 @@ from autorouter.geoip import GeoIP, default_path
 from autorouter.grid import load_grid
 from autorouter.health import health
 from autorouter.no_store import NoStoreMiddleware
+from autorouter.poller import Poller
 from autorouter.route import route
 from autorouter.settings import AutorouterSettings
 from autorouter.verbs import VerbMiddleware
@@ -47,6 +48,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
             app.state.geoip = geoip
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
+                tasks.start_soon(app.state.poller.run)
                 yield
                 tasks.cancel_scope.cancel()
 
@@ -59,6 +61,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.grid = grid
+    app.state.poller = Poller.of(settings, grid.regions)
     app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
     app.state.drain = drain if drain is not None else Drain()
     return app

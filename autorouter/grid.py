@@ -15,10 +15,14 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The regions to choose from with their unit vectors, and the one for callers from nowhere."""
+    """The regions to choose from with their unit vectors, and the one for callers from nowhere.
+
+    ``regions`` are all that the file has.
+    """
 
     candidates: tuple[tuple[Region, Vector], ...]
     default: Region
+    regions: tuple[Region, ...] = ()
 
     @classmethod
     def of(cls, regions: Iterable[Region], default: str | None) -> Self:
@@ -28,13 +32,15 @@ class Grid:
             ValueError: no region is discoverable.
             LookupError: *default* names none of them.
         """
-        offered = [region for region in regions if region.discoverable]
+        known = tuple(regions)
+        offered = [region for region in known if region.discoverable]
         if not offered:
             raise ValueError("no region is discoverable")
         named = {name.lower(): region for region in offered for name in (region.id, *region.aliases)}
         return cls(
             candidates=tuple((region, unit_vector(region.lat, region.lon)) for region in offered),
             default=offered[0] if default is None else named[default.lower()],
+            regions=known,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from autorouter.client_address import parse_networks
-from shared.settings import CommonSettings, Port, StringList
+from shared.settings import CommonSettings, Port, Seconds, StringList
 
 
 class AutorouterSettings(CommonSettings):
@@ -15,6 +15,19 @@ class AutorouterSettings(CommonSettings):
     autorouter_trusted_proxies: StringList = Field(
         default=(),
         description="Networks (CIDR) whose X-Forwarded-For is believed; none by default",
+    )
+    autorouter_poll_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        default=1.0,
+        description="How often each edge is asked how it is, give or take a fifth; needs internal_secret",
+    )
+    autorouter_poll_timeout_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        default=1.0, description="How long an edge may take to answer that before it counts as a miss"
+    )
+    autorouter_down_after: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="Misses in a row after which an edge is taken for down"
+    )
+    autorouter_up_after: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="Answers in a row after which an edge that was down is taken for up again"
     )
     geoip_file: Path | None = Field(
         default=None, description="MaxMind-layout City file; the one in the cache directory when unset"

@@ -1,8 +1,8 @@
 """The edge's settings."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.settings import CommonSettings, Port, Seconds, StringList
 
@@ -28,6 +28,11 @@ class EdgeSettings(CommonSettings):
     )
     edge_queue: Annotated[int, Field(ge=1)] = Field(
         default=64, description="Requests that one model holds, running and waiting; 503 above it"
+    )
+    edge_soft_limit: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="Requests in one model from which on the autorouter prefers other edges; 0 is half of "
+        "edge_queue",
     )
     edge_slots: Annotated[int, Field(ge=0, le=256)] = Field(
         default=0,
@@ -65,3 +70,14 @@ class EdgeSettings(CommonSettings):
     edge_key_cache_seconds: Seconds = Field(
         default=1.0, description="How long a key's state is kept in memory: a revoked key stops within it"
     )
+
+    @model_validator(mode="after")
+    def _soft_limit_is_within_the_queue(self) -> Self:
+        if self.edge_soft_limit > self.edge_queue:
+            raise ValueError("NEAREDGE_EDGE_SOFT_LIMIT must not be above NEAREDGE_EDGE_QUEUE")
+        return self
+
+    @property
+    def soft_limit(self) -> int:
+        """From how many requests in one model on other edges had better take them."""
+        return self.edge_soft_limit or max(1, self.edge_queue // 2)

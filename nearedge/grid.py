@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ from typing import BinaryIO
 import anyio
 import httpx
 import yaml
+from pydantic import SecretStr
 
 from nearedge import log_file
 from nearedge.settings import Settings
@@ -210,31 +212,35 @@ class Grid:
             {
                 "home": self._settings.home,
                 "regions_file": regions_file,
+                # Nobody but the services of this run needs to know it.
+                "internal_secret": self._settings.internal_secret or SecretStr(secrets.token_urlsafe(32)),
                 "default_region": self.plan.regions[0].id,
                 "edge_threads": self._settings.edge_threads or threads_per_edge(len(self.plan.edges)),
             }
         )
-        for member in self.plan.members:
-            self._processes[member.name] = await _spawn(member, environment)
         deadline = time.monotonic() + self._settings.edge_worker_start_seconds + 30
         async with httpx.AsyncClient(trust_env=False, timeout=HEALTH_TIMEOUT_SECONDS) as client:
-            for member in self.plan.members:
-                while not await _healthy(client, member.url):
-                    self.check()
-                    if time.monotonic() > deadline:
-                        raise GridError(f"{member.name} is not healthy{_see(member)}")
-                    await anyio.sleep(POLL_SECONDS)
+            # The autorouter comes last, so that its first look finds every edge as it is to be.
+            for members in (self.plan.edges, (self.plan.autorouter,)):
+                for member in members:
+                    self._processes[member.name] = await _spawn(member, environment)
+                for member in members:
+                    while not await _healthy(client, member.url):
+                        self.check()
+                        if time.monotonic() > deadline:
+                            raise GridError(f"{member.name} is not healthy{_see(member)}")
+                        await anyio.sleep(POLL_SECONDS)
 
     def check(self) -> None:
-        """See that every service still runs.
+        """See that every service that was started still runs.
 
         Raises:
             GridError: one has ended.
         """
         for member in self.plan.members:
-            code = self._processes[member.name].returncode
-            if code is not None:
-                raise GridError(f"{member.name} ended with status {code}{_see(member)}")
+            process = self._processes.get(member.name)
+            if process is not None and process.returncode is not None:
+                raise GridError(f"{member.name} ended with status {process.returncode}{_see(member)}")
 
     async def watch(self) -> None:
         """Wait until a service ends, and raise GridError for it."""

@@ -41,8 +41,8 @@ HEADERS = {
 
 
 def build(operations: Iterable[Operation]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of *operations*."""
-    operations = tuple(operations)
+    """Return the OpenAPI 3.1 document of *operations*, without those between the services of a grid."""
+    operations = tuple(item for item in operations if item.access is not Access.INTERNAL)
     inputs: list[tuple[_Key, JsonSchemaMode, TypeAdapter[Any]]] = [
         (("", "error"), "serialization", TypeAdapter(ErrorBody))
     ]

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from edge.accounts import Key, Scope
 from edge.errors import InvalidKey, MissingScope, StoreUnavailable
 from edge.store import StoreError
+from shared.http.internal_secret import require_secret
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -22,6 +23,7 @@ class Access(enum.Enum):
 
     OPEN = "everybody"
     ANY_KEY = "everybody with an active key"
+    INTERNAL = "the services of this grid, by the secret that they share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,13 @@ class Operation:
         return f"{self.method} {self.path}"
 
     def route(self) -> Route:
-        """Return the route that checks the key and then calls the handler."""
-        endpoint = self.handler if self.access is Access.OPEN else _guard(self.handler, self.access)
+        """Return the route that checks who calls and then calls the handler."""
+        if self.access is Access.OPEN:
+            endpoint = self.handler
+        elif self.access is Access.INTERNAL:
+            endpoint = _guard_by_secret(self.handler)
+        else:
+            endpoint = _guard(self.handler, self.access)
         return Route(self.path, endpoint, methods=[self.method])
 
 
@@ -72,6 +79,14 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
 def _guard(handler: Handler, access: Access | Scope) -> Handler:
     async def guarded(request: Request) -> Response:
         request.state.key = await authorise(request, access)
+        return await handler(request)
+
+    return guarded
+
+
+def _guard_by_secret(handler: Handler) -> Handler:
+    async def guarded(request: Request) -> Response:
+        require_secret(request, request.app.state.settings.internal_secret)
         return await handler(request)
 
     return guarded

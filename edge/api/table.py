@@ -7,6 +7,7 @@ from edge.api import (
     docs,
     embeddings,
     health,
+    internal_status,
     model_control,
     models,
     speech,
@@ -49,6 +50,7 @@ from edge.api.responses import (
     VerboseTranscript,
 )
 from edge.engines.audio.formats import FORMATS
+from shared import edge_status
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
 
@@ -183,6 +185,13 @@ OPERATIONS = (
         summary="Tell how this edge is; 503 once it is shutting down",
         tag=SERVICE,
         response=Health,
+    ),
+    Operation(
+        *("GET", edge_status.PATH, internal_status.internal_status),
+        access=Access.INTERNAL,
+        summary="Tell the autorouter how busy each model is",
+        tag=SERVICE,
+        media=(edge_status.CONTENT_TYPE,),
     ),
     Operation(
         *("GET", "/openapi.json", docs.openapi),

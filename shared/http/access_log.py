@@ -10,6 +10,9 @@ from shared.errors import unexpected_response
 
 log = structlog.get_logger("access")
 
+POLLED = frozenset({"/internal/status"})
+"""What autorouters ask every second: only an answer that is no success is worth a line."""
+
 SAFE = "/!$&'()*+,:;=@"
 """What stands in a path as it is, besides letters, digits and ``-._~`` (RFC 3986, 3.3)."""
 
@@ -52,7 +55,8 @@ class AccessLogMiddleware:
                 await unexpected_response()(scope, receive, send_and_count)
         finally:
             client = scope.get("client")
-            log.info(
+            write = log.debug if path in POLLED and status == 200 else log.info
+            write(
                 "request",
                 method=scope["method"],
                 path=path,

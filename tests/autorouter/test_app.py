@@ -6,6 +6,7 @@ from unittest.mock import AsyncMock
 
 import anyio
 import pytest
+from pydantic import SecretStr
 from starlette.types import Message
 
 from autorouter import app
@@ -13,7 +14,7 @@ from autorouter.app import build_app
 from autorouter.geoip import GeoIPError
 from autorouter.settings import AutorouterSettings
 from shared.regions import RegionsError
-from tests.autorouter import mmdb
+from tests.autorouter import edges, mmdb
 from tests.autorouter.conftest import Start
 
 START = """
@@ -118,6 +119,11 @@ async def test_new_geoip_file_is_taken_up_without_a_restart(
                 await anyio.sleep(0.01)
 
 
+def test_it_is_built_before_there_is_an_event_loop(geoip_file: Path) -> None:
+    built = build_app(AutorouterSettings(geoip_file=geoip_file, internal_secret=SecretStr("s3cret")))
+    assert built.state.poller.state.watched
+
+
 def test_start_without_the_geoip_file_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(GeoIPError, match="nearedge geoip update"):
         build_app(AutorouterSettings(geoip_file=tmp_path / "absent.mmdb"))
@@ -145,3 +151,70 @@ def test_it_starts_within_a_second_and_without_an_edge(geoip_file: Path) -> None
     assert foreign.isdisjoint(report["packages"])
     # Of the processor, not of the clock: a busy machine must not fail the test.
     assert report["cpu_seconds"] < 1.0
+
+
+REGION = """
+  - id: {id}
+    name: A
+    location: Here
+    country: CA
+    lat: 43.65
+    lon: -79.38
+    url: {url}
+    discoverable: {discoverable}
+"""
+
+
+def regions_file(folder: Path, **urls: str) -> Path:
+    """Write regions of these ids and urls, of which all but the first are hidden."""
+    entries = [
+        REGION.format(id=name, url=url, discoverable=str(not number).lower())
+        for number, (name, url) in enumerate(urls.items())
+    ]
+    file = folder / "regions.yaml"
+    file.write_text("regions:" + "".join(entries))
+    return file
+
+
+@pytest.mark.anyio
+async def test_edges_are_watched_as_long_as_the_service_runs_hidden_ones_too(
+    geoip_file: Path, tmp_path: Path
+) -> None:
+    async with edges.edge(edges.well("shown")) as shown, edges.edge(edges.well("hidden")) as hidden:
+        settings = AutorouterSettings(
+            geoip_file=geoip_file,
+            regions_file=regions_file(tmp_path, shown=shown.url, hidden=hidden.url),
+            internal_secret=SecretStr("s3cret"),
+        )
+        built = build_app(settings)
+        state = built.state
+        assert state.poller.state.watched
+        async with built.router.lifespan_context(built):
+            await edges.eventually(lambda: bool(state.poller.state.of("shown").models))
+            await edges.eventually(lambda: bool(state.poller.state.of("hidden").models))
+        await edges.eventually(lambda: shown.open == hidden.open == 0)
+
+
+@pytest.mark.anyio
+async def test_without_a_secret_no_edge_is_asked(geoip_file: Path, tmp_path: Path) -> None:
+    async with edges.edge(edges.well("shown")) as edge:
+        settings = AutorouterSettings(
+            geoip_file=geoip_file, regions_file=regions_file(tmp_path, shown=edge.url)
+        )
+        built = build_app(settings)
+        async with built.router.lifespan_context(built):
+            await anyio.sleep(0.2)
+            assert not built.state.poller.state.watched
+        assert edge.opened == 0
+
+
+@pytest.mark.anyio
+async def test_an_edge_that_hangs_delays_no_answer(start: Start, tmp_path: Path) -> None:
+    async with edges.edge(edges.hanging) as hung:
+        file = regions_file(tmp_path, shown=hung.url, **{f"h{number}": hung.url for number in range(30)})
+        settings = {"regions_file": file, "internal_secret": "s3cret", "autorouter_poll_timeout_seconds": 60}
+        async with start(**settings) as autorouter, autorouter.client() as client:
+            await edges.eventually(lambda: hung.open == 31)
+            with anyio.fail_after(10):
+                for _ in range(20):
+                    assert (await client.get("/v1/route")).status_code == 200

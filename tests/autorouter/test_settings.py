@@ -13,3 +13,19 @@ def test_trusted_proxies_are_networks_or_addresses() -> None:
 def test_what_is_no_network_stops_the_start_with_the_name_of_the_setting(value: str) -> None:
     with pytest.raises(SettingsError, match="NEAREDGE_AUTOROUTER_TRUSTED_PROXIES"):
         load(AutorouterSettings, {"NEAREDGE_AUTOROUTER_TRUSTED_PROXIES": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POLL_SECONDS", "0"),
+        ("POLL_SECONDS", "inf"),
+        ("POLL_TIMEOUT_SECONDS", "0"),
+        ("DOWN_AFTER", "0"),
+        ("UP_AFTER", "0"),
+        ("UP_AFTER", "1.5"),
+    ],
+)
+def test_a_rhythm_that_cannot_be_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"NEAREDGE_AUTOROUTER_{name}: "):
+        load(AutorouterSettings, {f"NEAREDGE_AUTOROUTER_{name}": value})

@@ -1,6 +1,5 @@
 import asyncio
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -8,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -133,19 +133,21 @@ def test_home_that_cannot_be_one_is_told(tmp_path: Path) -> None:
 class StubbornGrid(Grid):
     """A grid of two services that end at their second signal only."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> None:
         made = [
             Member(f"member-{number}", f"http://127.0.0.1:{number}", (), folder / f"{number}.log")
             for number in range(2)
         ]
-        settings = Settings(home=folder, drain_delay_seconds=0.2, drain_seconds=0.3)
+        settings = Settings(home=folder, drain_delay_seconds=0.2, drain_seconds=0.3, **given)
         super().__init__(Plan(made[0], (made[1],), (KNOWN[0],)), settings)
         self.started: list[asyncio.subprocess.Process] = []
+        self.secrets: list[str] = []
         monkeypatch.setattr(grid, "_spawn", self.spawn)
         monkeypatch.setattr(grid, "_healthy", self.healthy)
 
-    async def spawn(self, member: Member, _environment: dict[str, str]) -> asyncio.subprocess.Process:
+    async def spawn(self, member: Member, environment: dict[str, str]) -> asyncio.subprocess.Process:
         assert member.log is not None
+        self.secrets.append(environment["NEAREDGE_INTERNAL_SECRET"])
         with member.log.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", STUBBORN), stdout=log, start_new_session=True
@@ -157,7 +159,8 @@ class StubbornGrid(Grid):
         return "up" in self.told()[int(url[-1])]
 
     def told(self) -> list[str]:
-        return [member.log.read_text() for member in self.plan.members if member.log is not None]
+        logs = [member.log for member in self.plan.members if member.log is not None]
+        return [log.read_text() if log.exists() else "" for log in logs]
 
     async def run_until_told(self, *numbers: signal.Signals) -> list[str]:
         """Run, send this process *numbers* one after another, and return what the services were told."""
@@ -183,6 +186,42 @@ async def test_second_signal_is_passed_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.anyio
+async def test_the_autorouter_starts_once_every_edge_is_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Watched(StubbornGrid):
+        async def spawn(self, member: Member, environment: dict[str, str]) -> asyncio.subprocess.Process:
+            before.append((member.name, self.told()[1].startswith("up")))
+            return await super().spawn(member, environment)
+
+    before: list[tuple[str, bool]] = []
+    await Watched(tmp_path, monkeypatch).run_until_told(signal.SIGINT, signal.SIGTERM)
+    assert before == [("member-1", False), ("member-0", True)]
+
+
+@pytest.mark.anyio
+async def test_every_run_has_a_secret_of_its_own_that_its_services_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    for number in range(2):
+        running = StubbornGrid(tmp_path, monkeypatch)
+        await running.run_until_told(signal.SIGINT, signal.SIGTERM)
+        assert len(running.secrets) == 2
+        assert len(set(running.secrets)) == 1
+        seen.update(running.secrets)
+        assert len(seen) == number + 1
+    assert all(len(secret) >= 32 for secret in seen)
+
+
+@pytest.mark.anyio
+async def test_secret_of_the_settings_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = StubbornGrid(tmp_path, monkeypatch, internal_secret="chosen")
+    await running.run_until_told(signal.SIGINT, signal.SIGTERM)
+    assert running.secrets == ["chosen"] * 2
+
+
+@pytest.mark.anyio
 async def test_service_that_does_not_end_is_killed_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +235,7 @@ async def test_service_that_does_not_end_is_killed_when_its_time_is_over(
 async def test_service_that_ends_stops_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "STOP_MARGIN_SECONDS", 0.3)
     running = StubbornGrid(tmp_path, monkeypatch)
-    with anyio.fail_after(30), pytest.raises(GridError, match="member-1 ended with status -9"):
+    with anyio.fail_after(30), pytest.raises(GridError, match="member-0 ended with status -9"):
         await running.run(lambda: running.started[1].kill())
     assert all(process.returncode is not None for process in running.started)
 
@@ -207,7 +246,7 @@ async def test_service_that_does_not_start_is_told_with_the_last_line_of_this_ru
     assert toronto is not None
     logs = tmp_path / "logs"
     logs.mkdir()
-    (logs / "autorouter.log").write_text("of an earlier run\n")
+    (logs / "yto-01.log").write_text("of an earlier run\n")
     plan = grid.plan([toronto], 8080, logs)
     plan = replace(
         plan,
@@ -217,6 +256,6 @@ async def test_service_that_does_not_start_is_told_with_the_last_line_of_this_ru
     with pytest.raises(grid.GridError) as caught:
         await grid.Grid(plan, Settings(home=tmp_path, cache=tmp_path)).run(lambda: None)
     told, _, where = str(caught.value).partition("\n")
-    assert re.match(r"(autorouter|yto-01) ended with status 2: error: NEAREDGE_\w+_PORT: ", told)
-    assert where in {f"see {logs / 'autorouter.log'}", f"see {logs / 'yto-01.log'}"}
-    assert (logs / "autorouter.log.1").read_text() == "of an earlier run\n"
+    assert told.startswith("yto-01 ended with status 2: error: NEAREDGE_EDGE_PORT: ")
+    assert where == f"see {logs / 'yto-01.log'}"
+    assert (logs / "yto-01.log.1").read_text() == "of an earlier run\n"

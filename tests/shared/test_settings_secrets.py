@@ -27,3 +27,10 @@ def test_another_service_is_given_the_secret_itself() -> None:
     assert "hunter2" not in repr(settings)
     environ = environment_for({"optional_key": settings.optional_key})
     assert load(WithSecret, {"NEAREDGE_OPTIONAL_KEY": environ["NEAREDGE_OPTIONAL_KEY"]}) == settings
+
+
+@pytest.mark.parametrize("secret", ["", "two words", "line\n", "schlüssel", "\x7f"])
+def test_an_internal_secret_that_no_header_can_carry_is_refused_untold(secret: str) -> None:
+    with pytest.raises(SettingsError, match="NEAREDGE_INTERNAL_SECRET: must be printable") as caught:
+        load(CommonSettings, {"NEAREDGE_INTERNAL_SECRET": secret})
+    assert "got" not in str(caught.value)

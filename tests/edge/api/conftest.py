@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from edge.accounts import KeyService, Scope
@@ -15,6 +16,8 @@ from edge.settings import EdgeSettings
 from edge.store import KeyStore, database_file, open_database
 from shared.http.drain import Drain
 from tests.models import CACHE, pulled
+
+INTERNAL_SECRET = SecretStr("shared-by-the-grid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,13 @@ def make_key(home: Path, *scopes: Scope) -> str:
 @pytest.fixture(scope="session")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     home = tmp_path_factory.mktemp("home")
-    settings = EdgeSettings(home=home, cache=CACHE, edge_key_cache_seconds=0.2, edge_audio_limit_bytes=2**20)
+    settings = EdgeSettings(
+        home=home,
+        cache=CACHE,
+        internal_secret=INTERNAL_SECRET,
+        edge_key_cache_seconds=0.2,
+        edge_audio_limit_bytes=2**20,
+    )
     for name in settings.edge_models:
         pulled(name)
     with pytest.MonkeyPatch.context() as patch:

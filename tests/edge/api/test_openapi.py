@@ -7,15 +7,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from edge.api.openapi import build
+from edge.api.operation import Access
 from edge.api.table import OPERATIONS
 from tests.edge.api.sse import events
 
 
-def test_the_document_is_valid_and_has_every_operation(client: TestClient) -> None:
+def test_the_document_is_valid_and_has_every_operation_that_is_for_clients(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     openapi_spec_validator.validate(document)
     documented = {f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item}
-    assert documented == {operation.key.replace(":path", "") for operation in OPERATIONS}
+    public = [operation for operation in OPERATIONS if operation.access is not Access.INTERNAL]
+    assert documented == {operation.key.replace(":path", "") for operation in public}
+    assert "/internal/status" not in document["paths"]
 
 
 def test_the_document_is_made_from_the_types_that_validate() -> None:

@@ -119,3 +119,24 @@ async def test_other_scopes_are_not_logged(logged: Logged) -> None:
 
     await exchange(AccessLogMiddleware(app), {"type": "lifespan"})
     assert logged() == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "status", "written"),
+    [
+        ("/internal/status", 200, False),
+        ("/internal/status", 401, True),
+        ("/internal/statuses", 200, True),
+        ("/health", 200, True),
+    ],
+)
+async def test_what_is_asked_every_second_is_logged_only_when_refused(
+    logged: Logged, path: str, status: int, written: bool
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    await exchange(AccessLogMiddleware(app), scope_of(path=path))
+    assert bool(logged()) is written
