@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -43,7 +44,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with closing(GeoIP.open(geoip_file)) as geoip:
+        with closing(GeoIP.open(geoip_file, copy=True)) as geoip:
             app.state.geoip = geoip
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
@@ -67,7 +68,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
 async def _follow(geoip: GeoIP) -> None:
     while True:
         await anyio.sleep(REFRESH_SECONDS)
-        geoip.refresh()
+        await anyio.to_thread.run_sync(geoip.refresh)
 
 
 def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:

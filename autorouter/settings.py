@@ -17,7 +17,9 @@ class AutorouterSettings(CommonSettings):
         description="Networks (CIDR) whose X-Forwarded-For is believed; none by default",
     )
     geoip_file: Path | None = Field(
-        default=None, description="MaxMind-layout City file; the one in the cache directory when unset"
+        default=None,
+        description="City or Country file in MaxMind's layout (MaxMind, DB-IP); "
+        "the one in the cache directory when unset",
     )
     maxmind_account_id: str | None = Field(
         default=None, description="MaxMind account for `nearedge geoip update --source maxmind`"
