@@ -11,10 +11,10 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from autorouter.client_address import parse_networks
 from autorouter.geoip import GeoIP, default_path
 from autorouter.grid import load_grid
 from autorouter.health import health
+from autorouter.locate import Locator
 from autorouter.no_store import NoStoreMiddleware
 from autorouter.route import route
 from autorouter.settings import AutorouterSettings
@@ -46,6 +46,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with closing(GeoIP.open(geoip_file, copy=True)) as geoip:
             app.state.geoip = geoip
+            app.state.locator = Locator.of(settings, geoip)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
                 yield
@@ -60,7 +61,6 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.grid = grid
-    app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
     app.state.drain = drain if drain is not None else Drain()
     return app
 
