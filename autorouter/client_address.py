@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from autorouter.forwarded import for_nodes
@@ -20,8 +21,12 @@ _WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::\d{1,5})?|([^:]+):\d{1,5}")
 def parse_address(text: str) -> Address | None:
     """Read an address, with a port or without; None if it is none. ``::ffff:192.0.2.1`` is 192.0.2.1."""
     text = text.strip()
-    if len(text) > _LONGEST:
-        return None
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str) -> Address | None:
+    # Proxies are the same few at every request.
     with_port = _WITH_PORT.fullmatch(text)
     if with_port is not None:
         text = with_port[1] or with_port[2]
