@@ -16,6 +16,7 @@ check:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy scripts/bootstrap.py
+	$(BIN)/mypy scripts/subdivisions.py
 	$(BIN)/nearedge models pull
 	$(BIN)/nearedge geoip update
 	$(BIN)/pytest $(ARGS)

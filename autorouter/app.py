@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from autorouter.client_address import parse_networks
 from autorouter.geoip import GeoIP, default_path
 from autorouter.grid import load_grid
 from autorouter.health import health
+from autorouter.locate import Locator
 from autorouter.no_store import NoStoreMiddleware
 from autorouter.poller import Poller
 from autorouter.route import route
@@ -44,8 +45,9 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with closing(GeoIP.open(geoip_file)) as geoip:
+        with closing(GeoIP.open(geoip_file, copy=True)) as geoip:
             app.state.geoip = geoip
+            app.state.locator = Locator.of(settings, geoip)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
                 tasks.start_soon(app.state.poller.run)
@@ -62,7 +64,6 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.state.settings = settings
     app.state.grid = grid
     app.state.poller = Poller.of(settings, grid.regions)
-    app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
     app.state.drain = drain if drain is not None else Drain()
     return app
 
@@ -70,7 +71,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
 async def _follow(geoip: GeoIP) -> None:
     while True:
         await anyio.sleep(REFRESH_SECONDS)
-        geoip.refresh()
+        await anyio.to_thread.run_sync(geoip.refresh)
 
 
 def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:

@@ -1,41 +1,23 @@
-"""Where an address is, from a file in MaxMind's City layout."""
+"""Where an address is, from a GeoIP file that may be replaced at any time."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import geoip2.database
 import maxminddb
 import structlog
-from geoip2.errors import AddressNotFoundError
 
-from autorouter.client_address import Address
+from autorouter.geoip_file import UPDATE_HINT, GeoIPError, GeoIPFile, GeoIPInfo, stamp_of
+from autorouter.geoip_record import read_place
+from autorouter.networks import Address
 from autorouter.place import Place
+from autorouter.public_address import public_address
 from autorouter.settings import AutorouterSettings
+
+__all__ = ["FILE_NAME", "GeoIP", "GeoIPError", "GeoIPInfo", "default_file", "default_path"]
 
 log = structlog.get_logger(__name__)
 
 FILE_NAME = "GeoLite2-City.mmdb"
-UPDATE_HINT = "run `nearedge geoip update`"
-
-Stamp = tuple[int, int, int]
-"""What tells one file at a path from the next: inode, time of change in nanoseconds, bytes."""
-
-
-class GeoIPError(Exception):
-    """The GeoIP file cannot be used; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class GeoIPInfo:
-    """What the file says about itself: ``build_epoch`` in seconds since 1970, ``ip_version`` 6 if it holds
-    both kinds of address.
-    """
-
-    file: str
-    database_type: str
-    build_epoch: int
-    ip_version: int
 
 
 def default_path(settings: AutorouterSettings) -> Path:
@@ -49,94 +31,80 @@ def default_file(cache: Path) -> Path:
 
 
 class GeoIP:
-    """An open City file. It is mapped into memory, so replace it by renaming, never in place."""
+    """The City or Country file at a path. ``replaced`` and ``refused`` count the files that came after the
+    first; ``refusal`` says why the one at the path is not in use, None if it is.
+    """
 
-    def __init__(self, path: Path, reader: geoip2.database.Reader, stamp: Stamp) -> None:
+    def __init__(self, path: Path, file: GeoIPFile, *, copy: bool) -> None:
         self._path = path
-        self._reader = reader
-        self._stamp = stamp
-        self.info = _info(path, reader)
+        self._copy = copy
+        self._file = file
+        self._seen = file.stamp
+        self._found_broken = False
+        self.replaced = 0
+        self.refused = 0
+        self.refusal: str | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the file at *path*.
+    def open(cls, path: Path, *, copy: bool = False) -> Self:
+        """Open the file at *path*; a service that must outlive whatever happens to the file wants a *copy*
+        of it in memory.
 
         Raises:
-            GeoIPError: it is missing, unreadable, broken, or not a City file.
+            GeoIPError: it is missing, unreadable, broken, or neither a City nor a Country file.
         """
-        return cls(path, *_open(path))
+        return cls(path, GeoIPFile.open(path, copy=copy), copy=copy)
+
+    @property
+    def info(self) -> GeoIPInfo:
+        return self._file.info
 
     def refresh(self) -> bool:
         """Go on with the file that has taken this one's place, and say whether there was one.
 
-        A file that cannot be used is logged once and the present one kept.
+        A file that cannot be used is logged once and the present one kept. It takes as long as the disk
+        does; another thread may look addresses up meanwhile.
         """
         try:
-            stamp = _stamp(self._path)
+            stamp = stamp_of(self._path)
         except OSError:
             return False
-        if stamp == self._stamp:
+        if stamp == self._seen:
             return False
+        self._seen = stamp
         try:
-            reader, stamp = _open(self._path)
+            file = GeoIPFile.open(self._path, copy=self._copy)
         except GeoIPError as error:
             log.warning("geoip_file_refused", reason=str(error))
-            self._stamp = stamp
+            self.refused += 1
+            self.refusal = str(error)
             return False
-        self._reader.close()
-        self._reader, self._stamp, self.info = reader, stamp, _info(self._path, reader)
-        log.info("geoip_file_replaced", database_type=self.info.database_type, built=self.info.build_epoch)
+        # The old one is not closed: a look-up that runs just now still reads it, and is the last to hold it.
+        self._file = file
+        self._seen = file.stamp
+        self._found_broken = False
+        self.replaced += 1
+        self.refusal = None
+        log.info("geoip_file_replaced", database_type=file.info.database_type, built=file.info.build_epoch)
         return True
 
     def close(self) -> None:
-        self._reader.close()
+        self._file.reader.close()
 
     def place(self, address: Address) -> Place | None:
-        """Return where *address* is, or None if the file does not know or it is not a public address."""
-        if not address.is_global or (address.version == 6 and self.info.ip_version == 4):
+        """Return where *address* is, or None if the file does not know or it is not a public address.
+
+        An IPv6 address that holds an IPv4 address is where that one is, see ``public_address``.
+        """
+        file = self._file
+        public = public_address(address)
+        if public is None or (public.version == 6 and file.info.ip_version == 4):
             return None
         try:
-            record = self._reader.city(str(address))
-        except AddressNotFoundError:
+            record = file.reader.get(public)
+            return read_place(record) if record is not None else None
+        except (maxminddb.InvalidDatabaseError, ValueError) as error:
+            if not self._found_broken:
+                self._found_broken = True
+                log.warning("geoip_file_is_broken", file=file.info.file, reason=str(error), hint=UPDATE_HINT)
             return None
-        except maxminddb.InvalidDatabaseError:
-            log.warning("geoip_file_is_broken", file=self.info.file, hint=UPDATE_HINT)
-            return None
-        country = record.country.iso_code
-        lat, lon = record.location.latitude, record.location.longitude
-        located = lat is not None and lon is not None
-        if country is None and not located:
-            return None
-        return Place(
-            country=country,
-            subdivision=record.subdivisions[0].iso_code if record.subdivisions else None,
-            lat=lat if located else None,
-            lon=lon if located else None,
-        )
-
-
-def _info(path: Path, reader: geoip2.database.Reader) -> GeoIPInfo:
-    metadata = reader.metadata()
-    return GeoIPInfo(path.name, metadata.database_type, metadata.build_epoch, metadata.ip_version)
-
-
-def _stamp(path: Path) -> Stamp:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _open(path: Path) -> tuple[geoip2.database.Reader, Stamp]:
-    try:
-        stamp = _stamp(path)
-        reader = geoip2.database.Reader(path)
-    except FileNotFoundError:
-        raise GeoIPError(f"there is no GeoIP file at {path}; {UPDATE_HINT}") from None
-    except OSError as error:
-        raise GeoIPError(f"the GeoIP file {path} cannot be read: {error.strerror}") from None
-    except (maxminddb.InvalidDatabaseError, ValueError) as error:
-        raise GeoIPError(f"the GeoIP file {path} is broken ({error}); {UPDATE_HINT}") from None
-    found = reader.metadata().database_type
-    if "City" not in found:
-        reader.close()
-        raise GeoIPError(f"the GeoIP file {path} is a {found}, not a City file; {UPDATE_HINT}")
-    return reader, stamp

@@ -33,7 +33,7 @@ async def health(request: Request) -> Response:
             "file": geoip.info.file,
             "database_type": geoip.info.database_type,
             "build_epoch": geoip.info.build_epoch,
-            "age_days": int(time.time() - geoip.info.build_epoch) // DAY_SECONDS,
+            "age_days": int(geoip.info.age_seconds(time.time())) // DAY_SECONDS,
         },
     }
     if not drain.draining:

@@ -6,9 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from autorouter.choose import Choice, choose, parse_scope
-from autorouter.client_address import Network, client_address
-from autorouter.geoip import GeoIP
 from autorouter.grid import Grid
+from autorouter.locate import Locator
 from autorouter.place import Place
 from shared.http.json import JsonResponse
 from shared.regions import Region
@@ -21,14 +20,12 @@ async def route(request: Request) -> Response:
     not asked yet which models they serve.
     """
     state = request.app.state
-    trusted_proxies: tuple[Network, ...] = state.trusted_proxies
-    geoip: GeoIP = state.geoip
+    locator: Locator = state.locator
     grid: Grid = state.grid
     ttl_seconds: int = state.settings.route_ttl_seconds
 
     peer = request.client.host if request.client is not None else None
-    address = client_address(peer, request.headers.getlist("x-forwarded-for"), trusted_proxies)
-    place = geoip.place(address) if address is not None else None
+    place = locator.locate(request.headers, peer).place
     choice = choose(place, parse_scope(request.query_params.get("scope")), grid)
     return JsonResponse(
         _answer(choice, place, ttl_seconds),

@@ -1,12 +1,18 @@
 """The autorouter's settings."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from autorouter.client_address import parse_networks
+from autorouter.cdns import CDNS
+from autorouter.networks import Networks
 from shared.settings import CommonSettings, Port, Seconds, StringList
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+"""What arrives as it was sent: printable ASCII without blanks around it."""
 
 
 class AutorouterSettings(CommonSettings):
@@ -14,7 +20,29 @@ class AutorouterSettings(CommonSettings):
     autorouter_port: Port = Field(default=8080, description="Port that the autorouter binds; 0 picks one")
     autorouter_trusted_proxies: StringList = Field(
         default=(),
-        description="Networks (CIDR) whose X-Forwarded-For is believed; none by default",
+        description="Networks (CIDR) whose X-Forwarded-For or Forwarded is believed; none by default",
+    )
+    autorouter_cdn: StringList = Field(
+        default=(),
+        description="Content delivery networks in front whose viewer headers tell where a caller is: "
+        f"{', '.join(CDNS)}. Needs the secret or the networks below",
+    )
+    autorouter_cdn_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret that such a network adds to every request as a proof; never shown",
+    )
+    autorouter_cdn_secret_header: str = Field(
+        default="X-Origin-Verify", description="The header that carries that secret"
+    )
+    autorouter_cdn_networks: StringList = Field(
+        default=(),
+        description="Networks (CIDR) that prove it by the address a request comes from; a secret is better, "
+        "since such a network has other customers",
+    )
+    autorouter_cdn_precision: Literal["subdivision", "coordinates"] = Field(
+        default="subdivision",
+        description="Where such a network's callers are taken to be: in the middle of their subdivision "
+        "(state, province), so that all in it share a cached answer, or at the coordinates that it tells",
     )
     autorouter_poll_seconds: Annotated[Seconds, Field(gt=0)] = Field(
         default=1.0,
@@ -30,7 +58,9 @@ class AutorouterSettings(CommonSettings):
         default=10, description="Answers in a row after which an edge that was down is taken for up again"
     )
     geoip_file: Path | None = Field(
-        default=None, description="MaxMind-layout City file; the one in the cache directory when unset"
+        default=None,
+        description="City or Country file in MaxMind's layout (MaxMind, DB-IP); "
+        "the one in the cache directory when unset",
     )
     maxmind_account_id: str | None = Field(
         default=None, description="MaxMind account for `nearedge geoip update --source maxmind`"
@@ -47,8 +77,39 @@ class AutorouterSettings(CommonSettings):
         default=300, description="How long a client may keep an answer of /v1/route"
     )
 
-    @field_validator("autorouter_trusted_proxies")
+    @field_validator("autorouter_trusted_proxies", "autorouter_cdn_networks")
     @classmethod
     def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        parse_networks(networks)
+        Networks.of(networks)
         return networks
+
+    @field_validator("autorouter_cdn")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in CDNS:
+                raise ValueError(f"{name!r} is none of {', '.join(CDNS)}")
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("autorouter_cdn_secret")
+    @classmethod
+    def _fits_in_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and _HEADER_VALUE.fullmatch(secret.get_secret_value()) is None:
+            raise ValueError("must be printable ASCII, with no blank at either end, and not empty")
+        return secret
+
+    @field_validator("autorouter_cdn_secret_header")
+    @classmethod
+    def _names_a_header(cls, name: str) -> str:
+        if _HEADER_NAME.fullmatch(name) is None:
+            raise ValueError("is not the name of a header")
+        return name
+
+    @model_validator(mode="after")
+    def _cdn_can_be_proven(self) -> Self:
+        if self.autorouter_cdn and self.autorouter_cdn_secret is None and not self.autorouter_cdn_networks:
+            raise ValueError(
+                "NEAREDGE_AUTOROUTER_CDN: anybody can send its headers; set NEAREDGE_AUTOROUTER_CDN_SECRET "
+                "or NEAREDGE_AUTOROUTER_CDN_NETWORKS, so that a request can prove that it came through it"
+            )
+        return self

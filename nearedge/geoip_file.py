@@ -113,11 +113,11 @@ def use_maxmind(target: Path, progress: Progress, settings: Settings) -> GeoIPIn
 
 
 def use_url(url: str, target: Path, progress: Progress) -> GeoIPInfo:
-    """Put the City file at *url* (.mmdb, .mmdb.gz or .tar.gz) at *target*.
+    """Put the City or Country file at *url* (.mmdb, .mmdb.gz or .tar.gz) at *target*.
 
     Raises:
         SourceFailed: it cannot be fetched.
-        ArtifactError: it is not a City file.
+        ArtifactError: it is neither a City nor a Country file.
     """
     with workspace(target.parent, progress) as work:
         packed = work.incoming / "packed"
@@ -126,10 +126,10 @@ def use_url(url: str, target: Path, progress: Progress) -> GeoIPInfo:
 
 
 def use_file(source: Path, target: Path, progress: Progress) -> GeoIPInfo:
-    """Put a copy of the City file *source* (.mmdb, .mmdb.gz or .tar.gz) at *target*.
+    """Put a copy of the City or Country file *source* (.mmdb, .mmdb.gz or .tar.gz) at *target*.
 
     Raises:
-        ArtifactError: it cannot be read, or is not a City file.
+        ArtifactError: it cannot be read, or is neither a City nor a Country file.
     """
     with workspace(target.parent, progress) as work:
         return _unpack_and_put(work, source, target)
@@ -169,7 +169,7 @@ def _only_database(archive: tarfile.TarFile) -> IO[bytes]:
 
 
 def _put(work: Workspace, staged: Path, target: Path) -> GeoIPInfo:
-    """Move *staged* over *target* if it opens as a City file."""
+    """Move *staged* over *target* if it opens as a City or Country file."""
     try:
         with closing(GeoIP.open(staged)) as opened:
             info = opened.info

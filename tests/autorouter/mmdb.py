@@ -66,11 +66,13 @@ def _encode(value: object, integer: int = UINT16) -> bytes:
         case str():
             raw = value.encode()
             return _control(2, len(raw)) + raw
+        case bool():
+            return _control(14, int(value))
         case float():
             return _control(3, 8) + struct.pack(">d", value)
         case int():
             raw = value.to_bytes((value.bit_length() + 7) // 8, "big")
-            return _control(integer, len(raw)) + raw
+            return _control(integer if len(raw) <= 2 else max(integer, UINT32), len(raw)) + raw
         case dict():
             pairs = (_encode(k) + _encode(v, INTEGERS.get(k, UINT16)) for k, v in value.items())
             return _control(7, len(value)) + b"".join(pairs)
@@ -80,5 +82,6 @@ def _encode(value: object, integer: int = UINT16) -> bytes:
 
 
 def _control(kind: int, size: int) -> bytes:
-    assert size < 29
-    return bytes([kind << 5 | size]) if kind <= 7 else bytes([size, kind - 7])
+    assert size < 285
+    short, more = (size, b"") if size < 29 else (29, bytes([size - 29]))
+    return (bytes([kind << 5 | short]) if kind <= 7 else bytes([short, kind - 7])) + more

@@ -124,6 +124,30 @@ def test_it_is_built_before_there_is_an_event_loop(geoip_file: Path) -> None:
     assert built.state.poller.state.watched
 
 
+@pytest.mark.anyio
+async def test_no_request_is_dropped_while_geoip_files_come_broken_and_good(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even when they are written over the one that is in use, in pieces."""
+    monkeypatch.setattr(app, "REFRESH_SECONDS", 0.001)
+    record = {"country": {"iso_code": "US"}, "location": {"latitude": 47.6, "longitude": -122.3}}
+    file = mmdb.write(tmp_path / "test.mmdb", {"8.8.8.0/24": record}, build_epoch=1)
+    regions: list[str] = []
+    async with start(geoip_file=file) as autorouter, autorouter.client("8.8.8.8") as client:
+        for build_epoch in range(2, 12):
+            new = mmdb.write(tmp_path / "new.mmdb", {"8.8.8.0/24": record}, build_epoch=build_epoch)
+            pieces = [b"", b"half a download", new.read_bytes()[:-40], new.read_bytes()]
+            for content in pieces:
+                file.write_bytes(content)
+                for _ in range(5):
+                    regions.append((await client.get("/v1/route")).json()["region"])
+                    await anyio.sleep(0.001)
+            with anyio.fail_after(10):
+                while (await client.get("/health")).json()["geoip"]["build_epoch"] != build_epoch:
+                    await anyio.sleep(0.001)
+    assert set(regions) == {"sea-01"}
+
+
 def test_start_without_the_geoip_file_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(GeoIPError, match="nearedge geoip update"):
         build_app(AutorouterSettings(geoip_file=tmp_path / "absent.mmdb"))

@@ -44,7 +44,8 @@ def test_command_that_needs_no_edge_loads_none(tmp_path: Path, arguments: str) -
     assert EDGE_ONLY.isdisjoint({name.partition(".")[0] for name in modules})
     assert {name for name in modules if name.startswith("edge.")} == {"edge.settings"}
     assert {name for name in modules if name.startswith("autorouter.")} <= {
-        "autorouter.client_address",
+        "autorouter.cdns",
+        "autorouter.networks",
         "autorouter.settings",
     }
 

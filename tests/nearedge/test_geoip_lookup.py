@@ -38,6 +38,11 @@ def test_place_and_region_are_shown(geoip_file: str) -> None:
     ]
 
 
+def test_ipv4_address_within_an_ipv6_one_is_looked_up(geoip_file: str) -> None:
+    code, out, _ = lookup("64:ff9b::99.230.0.1", geoip_file=geoip_file)
+    assert (code, out.splitlines()[0].split()) == (0, ["address", "99.230.0.1"])
+
+
 def test_what_the_file_does_not_hold_is_unknown(geoip_file: str) -> None:
     code, out, _ = lookup("81.2.69.160", geoip_file=geoip_file)
     assert code == 0

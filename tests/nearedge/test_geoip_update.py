@@ -100,11 +100,19 @@ def test_what_is_no_database_never_replaces_one(
     assert target.read_bytes() == database
 
 
+def test_a_country_file_will_do(target: Path, tmp_path: Path) -> None:
+    file = mmdb.write(
+        tmp_path / "c.mmdb", RECORDS, database_type="DBIP-Country-Lite", build_epoch=1_700_000_000
+    )
+    code, printed, _ = run("--source", str(file))
+    assert (code, printed) == (0, f"{target} is DBIP-Country-Lite, built 2023-11-14")
+
+
 def test_a_database_of_another_kind_is_refused(server: FileServer, target: Path, tmp_path: Path) -> None:
     asn = mmdb.write(tmp_path / "asn.mmdb", RECORDS, database_type="Test-ASN").read_bytes()
     code, _, error = run("--url", server.serve("/db", Served(asn)))
     assert code == 1
-    assert "is a Test-ASN, not a City file" in error
+    assert "is a Test-ASN, not a City or Country file" in error
     assert not target.exists()
 
 

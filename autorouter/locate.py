@@ -1,0 +1,110 @@
+"""Where a caller is: what a trusted content delivery network says, else the GeoIP file."""
+
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from starlette.datastructures import Headers
+
+from autorouter import subdivisions
+from autorouter.cdn_proof import CdnProof
+from autorouter.cdns import CDNS, ViewerHeaders
+from autorouter.client_address import client_hops
+from autorouter.geoip import GeoIP
+from autorouter.location import Location, Source
+from autorouter.networks import Address, Networks
+from autorouter.place import Place
+from autorouter.settings import AutorouterSettings
+from autorouter.viewer_headers import Viewer, read_viewer
+
+Precision = Literal["subdivision", "coordinates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Tells where callers are. ``cdns`` are the networks whose headers count in a request that ``proof``
+    holds for; with precision ``subdivision`` all that are in one province are at one place.
+    """
+
+    geoip: GeoIP
+    trusted_proxies: Networks = field(default_factory=Networks)
+    cdns: tuple[ViewerHeaders, ...] = ()
+    proof: CdnProof = field(default_factory=CdnProof)
+    precision: Precision = "subdivision"
+
+    @classmethod
+    def of(cls, settings: AutorouterSettings, geoip: GeoIP) -> Self:
+        """Take who is trusted from *settings*."""
+        secret = settings.autorouter_cdn_secret
+        if settings.autorouter_cdn:
+            subdivisions.middles()  # now, so that no request waits for it
+        return cls(
+            geoip=geoip,
+            trusted_proxies=Networks.of(settings.autorouter_trusted_proxies),
+            cdns=tuple(CDNS[name] for name in settings.autorouter_cdn),
+            proof=CdnProof(
+                header=settings.autorouter_cdn_secret_header,
+                secret=secret.get_secret_value() if secret is not None else None,
+                networks=Networks.of(settings.autorouter_cdn_networks),
+            ),
+            precision=settings.autorouter_cdn_precision,
+        )
+
+    def locate(self, headers: Headers, peer: str | None) -> Location:
+        """Return where the caller is who sent *headers* from the socket's address *peer*."""
+        hops = self._hops(headers, peer)
+        if self.cdns and self.proof.holds(headers, hops):
+            names = self._only_one_that_speaks(headers)
+            if names is not None:
+                viewer = read_viewer(headers, names)
+                if viewer.country is not None:
+                    return self._of_viewer(viewer, viewer.country, names)
+                if viewer.address is not None:
+                    return self._of_address(viewer.address)
+        return self._of_address(hops[-1] if hops else None)
+
+    def _hops(self, headers: Headers, peer: str | None) -> tuple[Address, ...]:
+        if not self.trusted_proxies:
+            return client_hops(peer, self.trusted_proxies)
+        return client_hops(
+            peer,
+            self.trusted_proxies,
+            x_forwarded_for=headers.getlist("x-forwarded-for"),
+            forwarded=headers.getlist("forwarded"),
+        )
+
+    def _only_one_that_speaks(self, headers: Headers) -> ViewerHeaders | None:
+        """Return the network that tells a country, or failing that an address.
+
+        None if several do: each passes on what the caller wrote under the others' names.
+        """
+        for speaking in (
+            [names for names in self.cdns if names.country in headers],
+            [names for names in self.cdns if names.address is not None and names.address in headers],
+        ):
+            if speaking:
+                return speaking[0] if len(speaking) == 1 else None
+        return None
+
+    def _of_viewer(self, viewer: Viewer, country: str, names: ViewerHeaders) -> Location:
+        subdivision = viewer.subdivision
+        middle = subdivisions.subdivision_middle(country, subdivision) if subdivision is not None else None
+        if self.precision == "subdivision":
+            return Location(
+                _at(country, subdivision, middle), Source.CDN, shared=True, vary=names.of_subdivision
+            )
+        if viewer.coordinates is not None:
+            place = _at(country, subdivision, viewer.coordinates)
+            return Location(place, Source.CDN, shared=True, vary=names.of_coordinates)
+        by_address = self.geoip.place(viewer.address) if viewer.address is not None else None
+        if by_address is None or by_address.country != country or by_address.lat is None:
+            return Location(_at(country, subdivision, middle), Source.CDN)
+        return Location(Place(country, subdivision, by_address.lat, by_address.lon), Source.CDN)
+
+    def _of_address(self, address: Address | None) -> Location:
+        place = self.geoip.place(address) if address is not None else None
+        return Location(place, Source.NONE if place is None else Source.GEOIP)
+
+
+def _at(country: str, subdivision: str | None, coordinates: subdivisions.Coordinates | None) -> Place:
+    lat, lon = coordinates if coordinates is not None else (None, None)
+    return Place(country, subdivision, lat, lon)
