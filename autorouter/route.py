@@ -5,20 +5,28 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from autorouter.choose import Choice, choose, parse_scope
+from autorouter.choose import Choice, ModelNotServed, UnknownRegion, choose, parse_scope
 from autorouter.client_address import Network, client_address
 from autorouter.geoip import GeoIP
 from autorouter.grid import Grid
+from autorouter.grid_state import GridState
 from autorouter.place import Place
+from shared.errors import NotFound
 from shared.http.json import JsonResponse
 from shared.regions import Region
+
+UNWATCHED = GridState()
+"""What is known of the edges as long as nobody watches them."""
 
 
 async def route(request: Request) -> Response:
     """Answer which edge the caller should talk to.
 
-    The query's ``scope`` is country or global. ``model`` is accepted without effect, since the edges are
-    not asked yet which models they serve.
+    The query's ``scope`` is country or global, ``model`` what the edge must serve, ``region`` the id or
+    alias of the one that the caller wants.
+
+    Raises:
+        NotFound: no edge serves that model, or there is no such region.
     """
     state = request.app.state
     trusted_proxies: tuple[Network, ...] = state.trusted_proxies
@@ -29,7 +37,15 @@ async def route(request: Request) -> Response:
     peer = request.client.host if request.client is not None else None
     address = client_address(peer, request.headers.getlist("x-forwarded-for"), trusted_proxies)
     place = geoip.place(address) if address is not None else None
-    choice = choose(place, parse_scope(request.query_params.get("scope")), grid)
+    asked = request.query_params
+    try:
+        choice = choose(
+            place, parse_scope(asked.get("scope")), asked.get("model"), grid, UNWATCHED, asked.get("region")
+        )
+    except ModelNotServed as error:
+        raise NotFound(str(error), param="model", code="model_not_found") from None
+    except UnknownRegion as error:
+        raise NotFound(str(error), param="region", code="region_not_found") from None
     return JsonResponse(
         _answer(choice, place, ttl_seconds),
         headers={"Cache-Control": f"private, max-age={ttl_seconds}"},
@@ -45,6 +61,7 @@ def _answer(choice: Choice, place: Place | None, ttl_seconds: int) -> dict[str, 
         "country": place.country if place is not None else None,
         "distance_km": round(distance_km, 1) if distance_km is not None else None,
         "reason": choice.reason,
+        "degraded": choice.degraded,
         "fallbacks": [_edge(region) for region in choice.fallbacks],
     }
 
