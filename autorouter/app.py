@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 import anyio
 from starlette.applications import Starlette
@@ -12,9 +13,10 @@ from starlette.types import ASGIApp
 
 from autorouter.client_address import parse_networks
 from autorouter.geoip import GeoIP, default_path
-from autorouter.grid import load_grid
+from autorouter.grid import Grid, load_grid
 from autorouter.health import health
 from autorouter.no_store import NoStoreMiddleware
+from autorouter.reload import reload_on_hangup
 from autorouter.route import route
 from autorouter.settings import AutorouterSettings
 from autorouter.verbs import VerbMiddleware
@@ -47,6 +49,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
             app.state.geoip = geoip
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
+                await tasks.start(reload_on_hangup, partial(load_grid, settings), partial(_publish, app))
                 yield
                 tasks.cancel_scope.cancel()
 
@@ -62,6 +65,14 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
     app.state.drain = drain if drain is not None else Drain()
     return app
+
+
+def _publish(app: Starlette, grid: Grid) -> None:
+    """Choose from *grid* from the next request on, and watch its edges."""
+    app.state.grid = grid
+    poller = getattr(app.state, "poller", None)
+    if poller is not None:
+        poller.follow(grid.regions)
 
 
 async def _follow(geoip: GeoIP) -> None:

@@ -32,6 +32,8 @@ async def route(request: Request) -> Response:
     trusted_proxies: tuple[Network, ...] = state.trusted_proxies
     geoip: GeoIP = state.geoip
     grid: Grid = state.grid
+    poller = getattr(state, "poller", None)
+    edges: GridState = poller.state if poller is not None else UNWATCHED
     ttl_seconds: int = state.settings.route_ttl_seconds
 
     peer = request.client.host if request.client is not None else None
@@ -40,7 +42,7 @@ async def route(request: Request) -> Response:
     asked = request.query_params
     try:
         choice = choose(
-            place, parse_scope(asked.get("scope")), asked.get("model"), grid, UNWATCHED, asked.get("region")
+            place, parse_scope(asked.get("scope")), asked.get("model"), grid, edges, asked.get("region")
         )
     except ModelNotServed as error:
         raise NotFound(str(error), param="model", code="model_not_found") from None
