@@ -145,8 +145,8 @@ def rank(place: Place | None, scope: Scope, grid: Grid, roster: Roster, wanted: 
     """
     rule = grid.rule(place)
     preferred = grid.overrides[rule] if rule is not None else ()
-    origin, nearest = _origin(place, grid)
-    here = unit_vector(*origin)
+    spot, nearest = origin(place, grid)
+    here = unit_vector(*spot)
     located = place is not None and place.lat is not None
     country = place.country if place is not None and scope is Scope.COUNTRY else None
     home = grid.at_home.get(country) if country is not None else None
@@ -216,8 +216,8 @@ def _shown(text: str | None) -> str:
     return repr((text or "")[:SHOWN_CHARACTERS])
 
 
-def _origin(place: Place | None, grid: Grid) -> tuple[Coordinates, Reason]:
-    """Return where to look from, and what the nearest region from there is to the caller."""
+def origin(place: Place | None, grid: Grid) -> tuple[Coordinates, Reason]:
+    """Return where to look from, and what the nearest region from there is to a caller at *place*."""
     if place is not None:
         if place.lat is not None and place.lon is not None:
             return (place.lat, place.lon), Reason.NEAREST

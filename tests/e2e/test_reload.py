@@ -43,17 +43,15 @@ class LoneAutorouter:
 
 @pytest.fixture
 def autorouter(_no_foreign_settings: None, tmp_path: Path) -> Iterator[LoneAutorouter]:
-    settings = {
-        "geoip_file": mmdb.write(tmp_path / "test.mmdb", {}),
-        "regions_file": tmp_path / "regions.yaml",
-        "drain_delay_seconds": 0,
-    }
+    regions = tmp_path / "regions.yaml"
+    regions.write_text("regions:\n" + REGION.format(id="old-01"))
+    geoip_file = mmdb.write(tmp_path / "test.mmdb", {})
+    settings = {"geoip_file": geoip_file, "regions_file": regions, "drain_delay_seconds": 0}
     url = f"http://127.0.0.1:{(port := free_ports(1))}"
-    settings["regions_file"].write_text("regions:\n" + REGION.format(id="old-01"))
     arguments = ("autorouter", "--port", port, "--home", tmp_path)
     with service(tmp_path / "log", *arguments, **settings) as running:
         running.wait_until_healthy(url)
-        yield LoneAutorouter(url, tmp_path / "regions.yaml", running)
+        yield LoneAutorouter(url, regions, running)
         running.stop()
 
 
