@@ -3,6 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -12,11 +13,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from autorouter.geoip import GeoIP, default_path
-from autorouter.grid import load_grid
+from autorouter.grid import Grid, load_grid
 from autorouter.health import health
 from autorouter.locate import Locator
 from autorouter.no_store import NoStoreMiddleware
 from autorouter.poller import Poller
+from autorouter.reload import reload_on_hangup
 from autorouter.route import route
 from autorouter.settings import AutorouterSettings
 from autorouter.verbs import VerbMiddleware
@@ -51,6 +53,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
                 tasks.start_soon(app.state.poller.run)
+                await tasks.start(reload_on_hangup, partial(load_grid, settings), partial(_publish, app))
                 yield
                 tasks.cancel_scope.cancel()
 
@@ -66,6 +69,12 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.state.poller = Poller.of(settings, grid.regions)
     app.state.drain = drain if drain is not None else Drain()
     return app
+
+
+def _publish(app: Starlette, grid: Grid) -> None:
+    """Choose from *grid* from the next request on, and watch its edges."""
+    app.state.grid = grid
+    app.state.poller.follow(grid.regions)
 
 
 async def _follow(geoip: GeoIP) -> None:

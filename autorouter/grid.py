@@ -1,53 +1,97 @@
 """The regions that callers can be sent to."""
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
+from autorouter.nearest import Located, Nearest, unit_vector
+from autorouter.place import Place
 from autorouter.settings import AutorouterSettings
+from autorouter.standing import Rosters
+from autorouter.subdivisions import country_middle
 from shared import regions
-from shared.regions import Region
+from shared.regions import Region, by_name
 from shared.settings import SettingsError
 
-Vector = tuple[float, float, float]
+Coordinates = tuple[float, float]
+"""Latitude and longitude in degrees."""
+
+Middle = Callable[[str], Coordinates | None]
+"""The middle of a country by its code; None where nobody knows."""
+
+
+def _unknown(_country: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The regions to choose from with their unit vectors, and the one for callers from nowhere.
+    """All regions, those to choose from with their places, and the one for callers from nowhere.
 
-    ``regions`` are all that the file has.
+    ``overrides`` are the regions that callers of a country (``CA``) or a subdivision (``CA-ON``) are sent
+    to first, ``middle`` tells where to look from for a caller of whom only the country is known.
     """
 
-    candidates: tuple[tuple[Region, Vector], ...]
+    regions: tuple[Region, ...]
     default: Region
-    regions: tuple[Region, ...] = ()
+    overrides: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
+    middle: Middle = _unknown
+    candidates: tuple[Located, ...] = field(init=False, repr=False, compare=False)
+    anywhere: Nearest = field(init=False, repr=False, compare=False)
+    at_home: Mapping[str, Nearest] = field(init=False, repr=False, compare=False)
+    rosters: Rosters = field(init=False, repr=False, compare=False)
+    _by_name: Mapping[str, Region] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        candidates = tuple(
+            (region, unit_vector(region.lat, region.lon)) for region in self.regions if region.discoverable
+        )
+        countries: dict[str, list[Located]] = {}
+        for located in candidates:
+            countries.setdefault(located[0].country, []).append(located)
+        derived = {
+            "candidates": candidates,
+            "anywhere": Nearest(candidates),
+            "at_home": {country: Nearest(located) for country, located in countries.items()},
+            "rosters": Rosters(candidates),
+            "_by_name": by_name(self.regions),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, regions: Iterable[Region], default: str | None) -> Self:
-        """Take the discoverable ones of *regions*, of which *default* is an id or alias; None is the first.
+    def of(
+        cls,
+        regions: Iterable[Region],
+        default: str | None,
+        overrides: Mapping[str, tuple[Region, ...]] | None = None,
+        middle: Middle = _unknown,
+    ) -> Self:
+        """Take *regions*, of which *default* is an id or alias; None is the first discoverable one.
 
         Raises:
             ValueError: no region is discoverable.
-            LookupError: *default* names none of them.
+            LookupError: *default* names none of the discoverable ones.
         """
         known = tuple(regions)
         offered = [region for region in known if region.discoverable]
         if not offered:
             raise ValueError("no region is discoverable")
-        named = {name.lower(): region for region in offered for name in (region.id, *region.aliases)}
-        return cls(
-            candidates=tuple((region, unit_vector(region.lat, region.lon)) for region in offered),
-            default=offered[0] if default is None else named[default.lower()],
-            regions=known,
-        )
+        first = offered[0] if default is None else by_name(offered)[default.lower()]
+        return cls(known, first, overrides or {}, middle)
 
+    def named(self, id_or_alias: str) -> Region | None:
+        """Return the region of that id or alias, whatever its case, one that is not discoverable too."""
+        return self._by_name.get(id_or_alias.lower())
 
-def unit_vector(lat: float, lon: float) -> Vector:
-    """Return the point of the unit sphere at *lat* and *lon*, both in degrees."""
-    phi, theta = math.radians(lat), math.radians(lon)
-    return math.cos(phi) * math.cos(theta), math.cos(phi) * math.sin(theta), math.sin(phi)
+    def rule(self, place: Place | None) -> str | None:
+        """Return the key of the override that holds for callers at *place*: a subdivision's before its
+        country's.
+        """
+        if not self.overrides or place is None or place.country is None:
+            return None
+        keys = (f"{place.country}-{place.subdivision}", place.country)
+        return next((key for key in keys if key in self.overrides), None)
 
 
 def load_grid(settings: AutorouterSettings) -> Grid:
@@ -58,8 +102,9 @@ def load_grid(settings: AutorouterSettings) -> Grid:
         SettingsError: the default region is none of those.
     """
     file = settings.regions_file or regions.default_path()
+    known = regions.load(file)
     try:
-        return Grid.of(regions.load(file), settings.default_region)
+        return Grid.of(known, settings.default_region, known.overrides, country_middle)
     except ValueError as error:
         raise regions.RegionsError(f"{file}: {error}") from None
     except LookupError:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from nearedge.commands import geoip, keys, models, regions, serve, settings, up
+from nearedge.commands import geoip, keys, models, regions, route, serve, settings, up
 from nearedge.console import fail
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -14,6 +14,7 @@ app.command()(serve.edge)
 app.add_typer(models.app, name="models")
 app.add_typer(geoip.app, name="geoip")
 app.add_typer(regions.app, name="regions")
+app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
 app.command()(settings.settings)
 

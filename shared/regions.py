@@ -3,7 +3,7 @@
 import re
 import reprlib
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +16,7 @@ from shared.marked_yaml import MarkedDocument, Problem, Where, parse
 from shared.validation import reason
 
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
+_SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
 
 
 class RegionsError(Exception):
@@ -41,14 +42,18 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """The regions of a grid, in the order of their file."""
+    """The regions of a grid, in the order of their file.
+
+    ``overrides`` are the regions that callers of a country (``CA``) or one of its subdivisions (``CA-ON``)
+    are sent to before all others, in this order.
+    """
 
     all: tuple[Region, ...]
-    _by_name: dict[str, Region] = field(init=False, repr=False, compare=False)
+    overrides: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
+    _by_name: Mapping[str, Region] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = {name.lower(): region for region in self.all for name in (region.id, *region.aliases)}
-        object.__setattr__(self, "_by_name", names)
+        object.__setattr__(self, "_by_name", by_name(self.all))
 
     def get(self, id_or_alias: str) -> Region | None:
         """Return the region of that id or alias, whatever its case, or None."""
@@ -59,6 +64,11 @@ class Regions:
 
     def __len__(self) -> int:
         return len(self.all)
+
+
+def by_name(regions: Iterable[Region]) -> dict[str, Region]:
+    """Return *regions* by their ids and aliases in lower case."""
+    return {name.lower(): region for region in regions for name in (region.id, *region.aliases)}
 
 
 def default_path() -> Path:
@@ -91,7 +101,13 @@ def load(path: Path) -> Regions:
     clashes = list(_clashes(file.regions, document))
     if clashes:
         raise _refusal(path, clashes)
-    return Regions(tuple(_region(entry) for entry in file.regions))
+    regions = Regions(tuple(_region(entry) for entry in file.regions))
+    mistakes = list(_mistakes(file.overrides, regions, document))
+    if mistakes:
+        raise _refusal(path, mistakes)
+    # Every name is one of a region: there are no mistakes.
+    named = {key: tuple(filter(None, map(regions.get, names))) for key, names in file.overrides.items()}
+    return Regions(regions.all, named)
 
 
 def _name(text: str) -> str:
@@ -109,6 +125,13 @@ def _label(text: str) -> str:
 def _country(code: str) -> str:
     if code not in COUNTRY_CODES:
         raise ValueError("is not a country's two capital letters of ISO 3166-1")
+    return code
+
+
+def _country_or_subdivision(code: str) -> str:
+    country, dash, subdivision = code.partition("-")
+    if country not in COUNTRY_CODES or (dash and _SUBDIVISION.fullmatch(subdivision) is None):
+        raise ValueError("is not a country such as CA or a subdivision such as CA-ON, in capitals (ISO 3166)")
     return code
 
 
@@ -152,6 +175,9 @@ class _File(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     regions: Annotated[list[_Entry], Field(min_length=1)]
+    overrides: dict[
+        Annotated[str, AfterValidator(_country_or_subdivision)], Annotated[list[Name], Field(min_length=1)]
+    ] = {}
 
 
 _MESSAGES = {
@@ -164,7 +190,8 @@ _MESSAGES = {
 
 def _explain(error: ValidationError, document: MarkedDocument) -> Iterator[Problem]:
     for item in error.errors():
-        where: Where = item["loc"]
+        # pydantic marks what is wrong with a name, and not with the value behind it.
+        where: Where = tuple(step for step in item["loc"] if step != "[key]")
         why = _MESSAGES.get(item["type"]) or reason(item)
         shown = "" if item["type"] in _MESSAGES else f" (got {reprlib.repr(item['input'])})"
         yield Problem(document.line(where), where, why + shown)
@@ -184,6 +211,25 @@ def _clashes(entries: Sequence[_Entry], document: MarkedDocument) -> Iterator[Pr
         if first is not where:
             why = f"{name!r} is a duplicate of the name on line {document.line(first)}"
             yield Problem(document.line(where), where, why)
+
+
+def _mistakes(
+    overrides: Mapping[str, Sequence[str]], regions: Regions, document: MarkedDocument
+) -> Iterator[Problem]:
+    """Yield every name of an override that callers cannot be sent to, or not once more."""
+    for key, names in overrides.items():
+        seen: set[Region] = set()
+        for index, name in enumerate(names):
+            where: Where = ("overrides", key, index)
+            region = regions.get(name)
+            if region is None:
+                yield Problem(document.line(where), where, f"{name!r} is no region of this file")
+            elif not region.discoverable:
+                yield Problem(document.line(where), where, f"{name!r} is not discoverable")
+            elif region in seen:
+                yield Problem(document.line(where), where, f"{name!r} is a duplicate of {region.id}")
+            else:
+                seen.add(region)
 
 
 def _region(entry: _Entry) -> Region:

@@ -60,6 +60,7 @@ def lookup(
     from autorouter.client_address import parse_address
     from autorouter.geoip import GeoIP, GeoIPError, default_path
     from autorouter.grid import load_grid
+    from autorouter.grid_state import GridState
     from autorouter.public_address import public_address
     from shared.regions import RegionsError
     from shared.settings import SettingsError
@@ -82,7 +83,7 @@ def lookup(
         fail(str(error))
     if place is None:
         fail(f"{file} does not know {public}; the autorouter sends it to {grid.default.id}")
-    choice = choose(place, Scope.COUNTRY, grid)
+    choice = choose(place, Scope.COUNTRY, None, grid, GridState())
     located = place.lat is not None and place.lon is not None
     distance = "" if choice.distance_km is None else f", {choice.distance_km:,.0f} km away"
     out.print(f"address      {public}")

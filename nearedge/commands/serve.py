@@ -24,9 +24,10 @@ WithParent = Annotated[int | None, typer.Option("--end-with-parent", metavar="PI
 def autorouter(
     host: Host = None, port: Port = None, home: Home = None, end_with_parent: WithParent = None
 ) -> None:
-    """Run the autorouter until SIGTERM or Ctrl-C."""
+    """Run the autorouter until SIGTERM or Ctrl-C. SIGHUP has it read regions.yaml again."""
     from autorouter.app import build_service
     from autorouter.geoip import GeoIPError
+    from autorouter.reload import hold
     from nearedge import parent
     from shared import logs, server
     from shared.http.drain import Drain
@@ -38,6 +39,7 @@ def autorouter(
     settings = load_settings(autorouter_host=host, autorouter_port=port, home=home)
     logs.configure(settings.log_level, settings.log_format)
     drain = Drain()
+    hold()
     try:
         app = build_service(settings, drain=drain)
         listener = server.bind(settings.autorouter_host, settings.autorouter_port)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from autorouter.grid import Grid, load_grid, unit_vector
+from autorouter.grid import Grid, load_grid
 from autorouter.settings import AutorouterSettings
 from shared import regions
 from shared.regions import RegionsError
@@ -53,9 +53,3 @@ def test_grid_without_a_discoverable_region_is_refused(tmp_path: Path) -> None:
         load_grid(AutorouterSettings(regions_file=file))
     with pytest.raises(ValueError, match="discoverable"):
         Grid.of([], "yto-01")
-
-
-def test_unit_vectors_point_where_they_should() -> None:
-    assert unit_vector(0, 0) == pytest.approx((1, 0, 0))
-    assert unit_vector(0, 90) == pytest.approx((0, 1, 0))
-    assert unit_vector(-90, 17) == pytest.approx((0, 0, -1))

@@ -32,6 +32,7 @@ async def test_answer_has_every_field(start: Start) -> None:
         "country": "CA",
         "distance_km": 1.5,
         "reason": "country",
+        "degraded": False,
         "fallbacks": [
             {
                 "region": "yto-02",
@@ -84,7 +85,18 @@ async def test_global_scope_crosses_the_border(start: Start, address: str, regio
 
 
 @pytest.mark.parametrize(
-    "query", ["scope=", "scope=planet", "scope=%FF", "scope", "model=no/such:model", "model=&x=1&x=2", "&&=&"]
+    "query",
+    [
+        "scope=",
+        "scope=planet",
+        "scope=%FF",
+        "scope",
+        "model=no/such:model",
+        "model=&x=1&x=2",
+        "region=",
+        "region=%20&model=%20",
+        "&&=&",
+    ],
 )
 async def test_other_queries_mean_the_default(start: Start, query: str) -> None:
     async with start() as autorouter, autorouter.client("24.78.1.1") as client:
@@ -100,6 +112,39 @@ async def test_caller_from_nowhere_gets_the_default(start: Start, address: str) 
     assert (body["region"], body["reason"]) == ("dal-02", "default")
     assert (body["country"], body["distance_km"]) == (None, None)
     assert [other["region"] for other in body["fallbacks"]] == ["dal-01", "chi-01"]
+
+
+@pytest.mark.parametrize(
+    "query", ["region=lax-01", "region=%20LAX-01", "model=lax-01/llm", "model=LAX-01%2Fllm"]
+)
+async def test_region_that_the_caller_names_is_the_answer(start: Start, query: str) -> None:
+    async with start() as autorouter, autorouter.client(TORONTO) as client:
+        body = (await client.get(f"/v1/route?{query}")).json()
+    assert (body["region"], body["reason"], body["fallbacks"]) == ("lax-01", "named", [])
+    assert (body["country"], body["degraded"]) == ("CA", False)
+    assert body["distance_km"] == pytest.approx(3500, abs=50)
+
+
+@pytest.mark.parametrize(
+    ("query", "param", "code"),
+    [
+        ("region=nowhere-99", "region", "region_not_found"),
+        ("region=%FF%00", "region", "region_not_found"),
+        ("region=yto-01&model=lax-01/llm", "model", "model_not_found"),
+    ],
+)
+async def test_what_is_not_there_is_not_found(start: Start, query: str, param: str, code: str) -> None:
+    async with start() as autorouter, autorouter.client(TORONTO) as client:
+        response = await client.get(f"/v1/route?{query}")
+    assert response.status_code == 404
+    assert response.headers["cache-control"] == "no-store"
+    body = response.json()
+    assert body["error"] == {
+        "message": body["detail"],
+        "type": "not_found_error",
+        "param": param,
+        "code": code,
+    }
 
 
 @pytest.mark.parametrize("path", ["/v1/route", "//v1/route", "/v1/route/", "//v1///route//"])

@@ -197,6 +197,79 @@ def test_name_given_twice_is_refused(write: Write, old: str, new: str, line: int
     assert "duplicate" in str(caught.value)
 
 
+OVERRIDES = """\
+  - id: lab-01
+    name: Lab
+    location: Norway
+    country: NO
+    lat: 60
+    lon: 11
+    url: http://127.0.0.1:8082
+    discoverable: false
+overrides:
+  NO: [osl-01, Toronto]
+  CA-ON:
+    - osl-01
+"""
+"""Behind GOOD: the rule of Norway is on line 27, that of Ontario on 28, its region on 29."""
+
+
+def test_overrides_are_read_in_their_order(write: Write) -> None:
+    grid = regions.load(write(GOOD + OVERRIDES))
+    assert {key: [region.id for region in rule] for key, rule in grid.overrides.items()} == {
+        "NO": ["osl-01", "yto-01"],
+        "CA-ON": ["osl-01"],
+    }
+    assert grid.overrides["NO"][1] is grid.all[0]
+
+
+def test_overrides_may_be_missing(write: Write) -> None:
+    assert regions.load(write(GOOD)).overrides == {}
+    assert regions.load(write(GOOD + "overrides: {}\n")).overrides == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "field"),
+    [
+        ("NO: [", "UK: [", 27, "overrides.UK"),
+        ("NO: [", "no: [", 27, "overrides.no"),
+        ("NO: [", "NOR: [", 27, "overrides.NOR"),
+        ("NO: [", '"": [', 27, "overrides."),
+        ("CA-ON:", "CA-on:", 28, "overrides.CA-on"),
+        ("CA-ON:", "CA-:", 28, "overrides.CA-"),
+        ("CA-ON:", "CA-ONTA:", 28, "overrides.CA-ONTA"),
+        ("CA-ON:", "ZZ-ON:", 28, "overrides.ZZ-ON"),
+        ("CA-ON:", "NO:", 28, "overrides.NO"),
+        ("CA-ON:\n    - osl-01", "CA-ON: []", 28, "overrides.CA-ON"),
+        ("CA-ON:\n    - osl-01", "CA-ON: osl-01", 28, "overrides.CA-ON"),
+        ("CA-ON:\n    - osl-01", "CA-ON:", 28, "overrides.CA-ON"),
+        ("    - osl-01", "    - nowhere-99", 29, "overrides.CA-ON[0]"),
+        ("    - osl-01", "    - lab-01", 29, "overrides.CA-ON[0]"),
+        ("    - osl-01", "    - 7", 29, "overrides.CA-ON[0]"),
+        ("    - osl-01", "    - yto\n    - YTO-01", 30, "overrides.CA-ON[1]"),
+        ("NO: [osl-01, Toronto]\n  CA-ON:\n    -", "-", 26, "overrides"),
+        ("NO: [osl-01, Toronto]\n  CA-ON:\n    - osl-01\n", "\n", 26, "overrides"),
+    ],
+)
+def test_bad_override_is_refused_by_file_line_and_field(
+    write: Write, old: str, new: str, line: int, field: str
+) -> None:
+    assert old in OVERRIDES
+    with pytest.raises(RegionsError) as caught:
+        regions.load(write(GOOD + OVERRIDES.replace(old, new)))
+    assert f"grid.yaml: line {line}: {field}: " in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_example_of_the_shipped_file_is_one_that_works(write: Write) -> None:
+    """The comment that documents overrides, taken out of its comment."""
+    text = regions.default_path().read_text("utf-8")
+    example = text.partition("# overrides:\n")[2].partition("#\n")[0]
+    lines = ["overrides:", *(line.removeprefix("#") for line in example.splitlines())]
+    grid = regions.load(write(text + "\n".join(lines)))
+    assert len(grid.overrides) == len(lines) - 1 > 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
