@@ -10,12 +10,17 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from autorouter.caching import CacheTimes
 from autorouter.client_address import parse_networks
+from autorouter.cors import CorsMiddleware
 from autorouter.geoip import GeoIP, default_path
 from autorouter.grid import load_grid
 from autorouter.health import health
+from autorouter.locate import Locator
+from autorouter.metrics import metrics
 from autorouter.no_store import NoStoreMiddleware
-from autorouter.route import route
+from autorouter.route import RouteEndpoint
+from autorouter.route_counts import RouteCounts
 from autorouter.settings import AutorouterSettings
 from autorouter.verbs import VerbMiddleware
 from shared.errors import EXCEPTION_HANDLERS
@@ -38,6 +43,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
         GeoIPError: the GeoIP file cannot be used.
     """
     grid = load_grid(settings)
+    trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
     geoip_file = default_path(settings)
     GeoIP.open(geoip_file).close()
 
@@ -45,13 +51,19 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with closing(GeoIP.open(geoip_file)) as geoip:
             app.state.geoip = geoip
+            app.state.locator = Locator(geoip, trusted_proxies)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_follow, geoip)
                 yield
                 tasks.cancel_scope.cancel()
 
+    counts = RouteCounts()
     app = Starlette(
-        routes=[Route("/v1/route", route), Route("/health", health)],
+        routes=[
+            Route("/v1/route", RouteEndpoint(CacheTimes.of(settings), counts)),
+            Route("/health", health),
+            Route("/metrics", metrics),
+        ],
         middleware=[Middleware(VerbMiddleware)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
@@ -59,7 +71,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.grid = grid
-    app.state.trusted_proxies = parse_networks(settings.autorouter_trusted_proxies)
+    app.state.counts = counts
     app.state.drain = drain if drain is not None else Drain()
     return app
 
@@ -80,4 +92,4 @@ def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:
     # Nothing here keeps a body, so none is too large: what is wrong with such a request is its verb.
     limits = {"": sys.maxsize}
     wrapped = wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)
-    return NoStoreMiddleware(wrapped)
+    return CorsMiddleware(NoStoreMiddleware(wrapped))

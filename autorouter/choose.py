@@ -42,6 +42,7 @@ class Choice:
     fallbacks: tuple[Region, ...]
     distance_km: float | None
     reason: Reason
+    degraded: bool = False
 
 
 def distance_km(chord: float) -> float:

@@ -49,13 +49,18 @@ def default_file(cache: Path) -> Path:
 
 
 class GeoIP:
-    """An open City file. It is mapped into memory, so replace it by renaming, never in place."""
+    """An open City file. It is mapped into memory, so replace it by renaming, never in place.
+
+    ``replaced`` and ``refused`` count the files that were taken up after this one, and those that were not.
+    """
 
     def __init__(self, path: Path, reader: geoip2.database.Reader, stamp: Stamp) -> None:
         self._path = path
         self._reader = reader
         self._stamp = stamp
         self.info = _info(path, reader)
+        self.replaced = 0
+        self.refused = 0
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -82,9 +87,11 @@ class GeoIP:
         except GeoIPError as error:
             log.warning("geoip_file_refused", reason=str(error))
             self._stamp = stamp
+            self.refused += 1
             return False
         self._reader.close()
         self._reader, self._stamp, self.info = reader, stamp, _info(self._path, reader)
+        self.replaced += 1
         log.info("geoip_file_replaced", database_type=self.info.database_type, built=self.info.build_epoch)
         return True
 

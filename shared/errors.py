@@ -3,6 +3,7 @@
     ApiError                     any answer that is not a success
     ├── BadRequest          400  the request itself must change
     ├── Unauthorized        401  no key, or not a valid one
+    │   └── WrongSecret          not the secret that the services of this grid share
     ├── Forbidden           403  a valid key, or a verb, that may not do this
     ├── NotFound            404  no such path, model or object
     ├── MethodNotAllowed    405
@@ -74,6 +75,10 @@ class Unauthorized(ApiError):
 
     def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer", **(headers or {})})
+
+
+class WrongSecret(Unauthorized):
+    code = "invalid_internal_secret"
 
 
 class Forbidden(ApiError):

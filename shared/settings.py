@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -66,6 +67,11 @@ class CommonSettings(BaseModel):
     regions_file: Path | None = Field(
         default=None, description="The grid's regions.yaml; the shipped one when unset"
     )
+    internal_secret: SecretStr | None = Field(
+        default=None,
+        description="Secret that the autorouter and every edge share; edges tell their state only to who has "
+        "it, and without it the autorouter does not watch them",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe log line that is written"
     )
@@ -84,6 +90,14 @@ class CommonSettings(BaseModel):
     body_read_seconds: Annotated[Seconds, Field(gt=0)] = Field(
         default=30.0, description="How long a request's body may take to arrive; 408 after it"
     )
+
+    @field_validator("internal_secret")
+    @classmethod
+    def _fits_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        text = secret.get_secret_value() if secret is not None else "x"
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("must be printable ASCII characters without spaces, at least one")
+        return secret
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
