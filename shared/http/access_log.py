@@ -1,5 +1,6 @@
 """One log line per request, without anything secret."""
 
+import logging
 import time
 from urllib.parse import quote
 
@@ -7,8 +8,10 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import unexpected_response
+from shared.logs import write_line
 
 log = structlog.get_logger("access")
+lines = logging.getLogger("access")
 
 SAFE = "/!$&'()*+,:;=@"
 """What stands in a path as it is, besides letters, digits and ``-._~`` (RFC 3986, 3.3)."""
@@ -52,7 +55,9 @@ class AccessLogMiddleware:
                 await unexpected_response()(scope, receive, send_and_count)
         finally:
             client = scope.get("client")
-            log.info(
+            write_line(
+                lines,
+                logging.INFO,
                 "request",
                 method=scope["method"],
                 path=path,

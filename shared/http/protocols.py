@@ -9,10 +9,11 @@ import structlog
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.events import Closed, Event
-from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.events import Body, EndBody, Request, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
 from typing_extensions import override
 
 from shared.errors import error_for_status, error_response
@@ -36,17 +37,36 @@ class Http1(H11Protocol):
     """
 
     @override
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.method == b"PRI" or any(name == b"upgrade" for name, _ in event.headers):
+            await super()._check_protocol(event)
+
+    @override
     async def _create_stream(self, request: h11.Request) -> None:
         # No app here speaks WebSocket, and a server may ignore an upgrade (RFC 9110, 7.8).
-        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
-        await super()._create_stream(
-            h11.Request(
-                method=request.method,
-                target=request.target,
-                headers=headers,
-                http_version=request.http_version,
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=[header for header in request.headers if header[0] != b"upgrade"],
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
             )
         )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
 
     @override
     async def _send_error_response(self, status_code: int) -> None:
