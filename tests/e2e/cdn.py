@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 import msgpack
-import psutil
 import pytest
+
+from tests.e2e.services import descendants
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "cdn" / "nginx"
 START_SECONDS = 10.0
@@ -108,8 +109,8 @@ def cdn(folder: Path, port: int, autorouter_port: int, secret: str) -> Iterator[
             _wait_until_it_listens(process, port)
             yield Cdn(port)
         finally:
-            # Its workers first: nobody else ends them when it is killed.
-            for left in [*psutil.Process(process.pid).children(recursive=True), process]:
+            # Its workers too: nobody else ends them when it is killed.
+            for left in descendants(process.pid):
                 left.kill()
 
 
