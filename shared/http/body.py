@@ -62,7 +62,7 @@ def _has_no_body(scope: Scope) -> bool:
     """
     return (
         scope["method"] in ("GET", "HEAD")
-        and scope["http_version"] in ("1.0", "1.1")
+        and scope.get("http_version") in ("1.0", "1.1")
         and not any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
     )
 
