@@ -12,14 +12,18 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from autorouter.caching import CacheTimes
+from autorouter.cors import CorsMiddleware
 from autorouter.geoip import GeoIP, default_path
 from autorouter.grid import Grid, load_grid
 from autorouter.health import health
 from autorouter.locate import Locator
+from autorouter.metrics import metrics
 from autorouter.no_store import NoStoreMiddleware
 from autorouter.poller import Poller
 from autorouter.reload import reload_on_hangup
-from autorouter.route import route
+from autorouter.route import RouteEndpoint
+from autorouter.route_counts import RouteCounts
 from autorouter.settings import AutorouterSettings
 from autorouter.verbs import VerbMiddleware
 from shared.errors import EXCEPTION_HANDLERS
@@ -57,8 +61,13 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
                 yield
                 tasks.cancel_scope.cancel()
 
+    counts = RouteCounts()
     app = Starlette(
-        routes=[Route("/v1/route", route), Route("/health", health)],
+        routes=[
+            Route("/v1/route", RouteEndpoint(CacheTimes.of(settings), counts)),
+            Route("/health", health),
+            Route("/metrics", metrics),
+        ],
         middleware=[Middleware(VerbMiddleware)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
@@ -67,6 +76,7 @@ def build_app(settings: AutorouterSettings, *, drain: Drain | None = None) -> St
     app.state.settings = settings
     app.state.grid = grid
     app.state.poller = Poller.of(settings, grid.regions)
+    app.state.counts = counts
     app.state.drain = drain if drain is not None else Drain()
     return app
 
@@ -93,4 +103,4 @@ def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:
     # Nothing here keeps a body, so none is too large: what is wrong with such a request is its verb.
     limits = {"": sys.maxsize}
     wrapped = wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)
-    return NoStoreMiddleware(wrapped)
+    return CorsMiddleware(NoStoreMiddleware(wrapped))

@@ -3,12 +3,15 @@
 import platform
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from autorouter.conditions import count_conditions
 from autorouter.geoip import GeoIP
 from autorouter.grid import Grid
+from autorouter.grid_state import GridState
 from shared.clock import rfc3339
 from shared.errors import Unavailable
 from shared.http.drain import Drain
@@ -23,12 +26,18 @@ async def health(request: Request) -> Response:
     drain: Drain = state.drain
     geoip: GeoIP = state.geoip
     grid: Grid = state.grid
-    body = {
+    poller = getattr(state, "poller", None)
+    known: GridState = poller.state if poller is not None else GridState()
+    body: dict[str, Any] = {
         "status": "unhealthy" if drain.draining else "healthy",
         "node": "autorouter",
         "runtime": f"python {platform.python_version()}",
         "timestamp": rfc3339(datetime.now(UTC), timespec="milliseconds"),
         "regions": len(grid.candidates),
+        "edges": {
+            "watched": known.watched,
+            **count_conditions((region.id for region, _ in grid.candidates), known),
+        },
         "geoip": {
             "file": geoip.info.file,
             "database_type": geoip.info.database_type,

@@ -76,6 +76,15 @@ class AutorouterSettings(CommonSettings):
     route_ttl_seconds: Annotated[int, Field(gt=0)] = Field(
         default=300, description="How long a client may keep an answer of /v1/route"
     )
+    route_shared_seconds: Annotated[int, Field(ge=0)] = Field(
+        default=15, description="How long a CDN may keep one that its viewer headers alone decide"
+    )
+    route_stale_seconds: Annotated[int, Field(ge=0)] = Field(
+        default=15, description="How long after that it may give it out while it asks for the next"
+    )
+    route_stale_if_error_seconds: Annotated[int, Field(ge=0)] = Field(
+        default=86400, description="How long after that it may give it out while no autorouter answers"
+    )
 
     @field_validator("autorouter_trusted_proxies", "autorouter_cdn_networks")
     @classmethod

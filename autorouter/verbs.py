@@ -3,6 +3,7 @@
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from autorouter.cors import PREFLIGHT
 from shared.errors import Forbidden, error_response
 
 ALLOW = {"Allow": "GET, HEAD, OPTIONS"}
@@ -19,7 +20,7 @@ class VerbMiddleware:
             await self.app(scope, receive, send)
             return
         if scope["method"] == "OPTIONS":
-            response = Response(status_code=204, headers=ALLOW)
+            response = Response(status_code=204, headers=ALLOW | PREFLIGHT)
         else:
             response = error_response(_refusal(scope["method"]))
         await response(scope, receive, send)

@@ -20,7 +20,7 @@ app.command()(settings.settings)
 
 
 OWN = frozenset({"autorouter", "edge", "nearedge", "shared"})
-OF_AUTOROUTER = frozenset({"geoip2", "maxminddb"})
+OF_AUTOROUTER = frozenset({"geoip2", "maxminddb", "prometheus_client"})
 
 
 def main() -> None:

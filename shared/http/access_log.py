@@ -1,5 +1,6 @@
 """One log line per request, without anything secret."""
 
+import logging
 import time
 from urllib.parse import quote
 
@@ -7,8 +8,10 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import unexpected_response
+from shared.logs import write_line
 
 log = structlog.get_logger("access")
+lines = logging.getLogger("access")
 
 POLLED = frozenset({"/internal/status"})
 """What autorouters ask every second: only an answer that is no success is worth a line."""
@@ -55,8 +58,9 @@ class AccessLogMiddleware:
                 await unexpected_response()(scope, receive, send_and_count)
         finally:
             client = scope.get("client")
-            write = log.debug if path in POLLED and status == 200 else log.info
-            write(
+            write_line(
+                lines,
+                logging.DEBUG if path in POLLED and status == 200 else logging.INFO,
                 "request",
                 method=scope["method"],
                 path=path,

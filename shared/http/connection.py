@@ -2,6 +2,7 @@
 
 import asyncio
 from types import ModuleType
+from typing import Any
 
 import hypercorn.asyncio.run
 import hypercorn.protocol.h2
@@ -16,12 +17,23 @@ from shared.http import protocols
 log = structlog.get_logger(__name__)
 
 
+ROOM_BYTES = 32 * 1024
+"""What may wait to be sent before its sender waits too: less than the 64 KiB of a transport's own limit."""
+
+
 class Connection(TCPServer):
     """Ends when its client ends it, within a stated time, and keeps its failure to itself.
 
     Hypercorn keeps the socket of a client that has left until its idle timer runs out, waits for ever for a
-    client that reads nothing, and lets the failure of one connection end the whole server at shutdown.
+    client that reads nothing, and lets the failure of one connection end the whole server at shutdown. It
+    also starts a task after each request that ends the connection in time, and cancels it before the next;
+    here one task does that as long as the connection lasts.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle_since: float | None = self.loop.time()
+        """None while a request is under way."""
 
     @override
     async def run(self) -> None:
@@ -36,16 +48,39 @@ class Connection(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, RawData):
             await self._write(event.data)
-        elif isinstance(event, Updated) and event.idle and self.reader.at_eof():
+        elif not isinstance(event, Updated):
+            await super().protocol_send(event)
+        elif not event.idle:
+            self._idle_since = None
+        elif self.reader.at_eof():
             await self.idle_task.stop()
         else:
-            await super().protocol_send(event)
+            self._idle_since = self.loop.time()
+            if self.context.terminated.is_set():
+                await self.idle_task.restart(self._task_group, self._idle_timeout)
+
+    @override
+    async def _idle_timeout(self) -> None:
+        """Close the connection once it has been idle for too long, or when the server stops if it is idle."""
+        seconds = self.config.keep_alive_timeout
+        while (rest := (self._idle_since or self.loop.time()) + seconds - self.loop.time()) > 0:
+            try:
+                async with asyncio.timeout(rest):
+                    await self.context.terminated.wait()
+            except TimeoutError:
+                continue
+            if self._idle_since is None:
+                return
+            break
+        await asyncio.shield(self._initiate_server_close())
 
     async def _write(self, data: bytes) -> None:
         async with self.send_lock:
             try:
                 for start in range(0, len(data), protocols.PIECE_BYTES):
                     self.writer.write(data[start : start + protocols.PIECE_BYTES])
+                    if self._has_room():
+                        continue
                     async with asyncio.timeout(protocols.WRITE_SECONDS):
                         await self.writer.drain()
                 return
@@ -54,6 +89,11 @@ class Connection(TCPServer):
             except (ConnectionError, RuntimeError):
                 pass
         await self.protocol.handle(Closed())
+
+    def _has_room(self) -> bool:
+        """Whether there is nothing to wait for: a deadline costs more than sending most answers does."""
+        transport = self.writer.transport
+        return not transport.is_closing() and transport.get_write_buffer_size() <= ROOM_BYTES
 
     @override
     async def _read_data(self) -> None:

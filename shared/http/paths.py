@@ -19,6 +19,8 @@ class NormalisePathMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = _REPEATED.sub("/", _ORIGIN.sub("", scope["path"]))
+            path = scope["path"]
+            if "//" in path:
+                path = _REPEATED.sub("/", _ORIGIN.sub("", path))
             scope["path"] = path.rstrip("/") or "/"
         await self.app(scope, receive, send)

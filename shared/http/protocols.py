@@ -8,11 +8,13 @@ import h11
 import structlog
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from hypercorn.events import Closed, Event
-from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Body, EndBody, Request, StreamClosed
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.h2 import BUFFER_LOW_WATER, H2Protocol, StreamBuffer
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import H11SendableEvent
 from typing_extensions import override
 
 from shared.errors import error_for_status, error_response
@@ -30,23 +32,71 @@ most of its streams: CVE-2023-44487."""
 
 
 class Http1(H11Protocol):
-    """Answers everything as the app says.
+    """Answers everything as the app says, and in as few pieces as it can.
 
     Hypercorn refuses what is not HTTP, and an upgrade to WebSocket, with an empty body and without the app.
+    It sends the head of an answer by itself, which makes two system calls of every small one.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = b""
+
+    @override
+    async def _send_h11_event(self, event: H11SendableEvent) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head = data
+            # Most apps send the body in the same breath. One that does not must not keep the head back.
+            asyncio.get_running_loop().call_soon(self._release_head)
+        else:
+            await self._send_with_head(data)
+
+    def _release_head(self) -> None:
+        if self._head:
+            self.task_group.spawn(self._send_with_head, b"")
+
+    async def _send_with_head(self, data: bytes) -> None:
+        data, self._head = self._head + data, b""
+        if data:
+            await self.send(RawData(data))
+
+    @override
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.method == b"PRI" or any(name == b"upgrade" for name, _ in event.headers):
+            await super()._check_protocol(event)
 
     @override
     async def _create_stream(self, request: h11.Request) -> None:
         # No app here speaks WebSocket, and a server may ignore an upgrade (RFC 9110, 7.8).
-        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
-        await super()._create_stream(
-            h11.Request(
-                method=request.method,
-                target=request.target,
-                headers=headers,
-                http_version=request.http_version,
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=[header for header in request.headers if header[0] != b"upgrade"],
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
             )
         )
+        self.keep_alive_requests += 1
+        await self.context.mark_request()
 
     @override
     async def _send_error_response(self, status_code: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message
 
 from autorouter.app import build_service
@@ -24,6 +25,14 @@ class Autorouter:
 
     service: ASGIApp
     drain: Drain = field(default_factory=Drain)
+
+    @property
+    def app(self) -> Starlette:
+        """The app behind the middleware."""
+        inner: Any = self.service
+        while not isinstance(inner, Starlette):
+            inner = inner.app
+        return inner
 
     def client(self, peer: str = "127.0.0.1") -> httpx.AsyncClient:
         """Return a client whose socket's address is *peer*."""
@@ -43,7 +52,7 @@ def start(geoip_file: Path) -> Start:
         settings.setdefault("geoip_file", geoip_file)
         drain = Drain()
         service = build_service(AutorouterSettings(**settings), drain=drain)
-        async with _lifespan(service):
+        async with lifespan(service):
             yield Autorouter(service, drain)
 
     return started
@@ -69,7 +78,8 @@ def running(geoip_file: Path, tmp_path: Path) -> Iterator[int]:
 
 
 @asynccontextmanager
-async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """Keep *app* started."""
     ready, stop, stopped = anyio.Event(), anyio.Event(), anyio.Event()
 
     async def receive() -> Message:

@@ -21,6 +21,14 @@ async def test_health_tells_what_the_answers_rest_on(start: Start, geoip_file: P
     assert body["node"] == "autorouter"
     assert body["runtime"].startswith("python 3.")
     assert body["regions"] == 17
+    assert body["edges"] == {
+        "watched": False,
+        "up": 0,
+        "busy": 0,
+        "draining": 0,
+        "down": 0,
+        "unknown": 17,
+    }
     now = datetime.now(UTC)
     assert now - datetime.fromisoformat(body["timestamp"]) < timedelta(minutes=1)
     assert body["timestamp"].endswith("Z")

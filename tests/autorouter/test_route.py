@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import maxminddb
+import msgpack
 import pytest
 import yaml
+from starlette.datastructures import Headers
 from structlog.testing import capture_logs
 
+from autorouter.grid import Grid
+from autorouter.location import Location, Source
+from autorouter.place import Place
 from shared.regions import default_path
 from tests.autorouter.conftest import Start
 
@@ -24,6 +29,7 @@ async def test_answer_has_every_field(start: Start) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert response.headers["cache-control"] == "private, max-age=120"
+    assert response.headers.get_list("vary") == ["Accept"]
     assert response.json() == {
         "region": "yto-01",
         "name": "Toronto",
@@ -110,7 +116,7 @@ async def test_caller_from_nowhere_gets_the_default(start: Start, address: str) 
     async with start(default_region="dal-02") as autorouter, autorouter.client(address) as client:
         body = (await client.get("/v1/route")).json()
     assert (body["region"], body["reason"]) == ("dal-02", "default")
-    assert (body["country"], body["distance_km"]) == (None, None)
+    assert (body["country"], body["distance_km"], body["ttl"]) == (None, None, 30)
     assert [other["region"] for other in body["fallbacks"]] == ["dal-01", "chi-01"]
 
 
@@ -158,8 +164,78 @@ async def test_head_has_the_headers_of_get(start: Start) -> None:
     async with start() as autorouter, autorouter.client(TORONTO) as client:
         head, get = await client.head("/v1/route"), await client.get("/v1/route")
     assert head.status_code == 200
-    for name in ("content-type", "content-length", "cache-control"):
+    assert head.content == b""
+    for name in ("content-type", "content-length", "cache-control", "etag", "vary"):
         assert head.headers[name] == get.headers[name]
+
+
+async def test_msgpack_for_who_asks_for_it(start: Start) -> None:
+    async with start() as autorouter, autorouter.client(TORONTO) as client:
+        plain = await client.get("/v1/route")
+        packed = await client.get("/v1/route", headers={"Accept": "application/msgpack"})
+        both = [("Accept", "text/html"), ("Accept", "application/x-msgpack")]
+        of_two_headers = await client.get("/v1/route", headers=both)
+    assert packed.headers["content-type"] == "application/msgpack"
+    assert msgpack.unpackb(packed.content) == plain.json()
+    assert of_two_headers.content == packed.content
+    assert packed.headers["vary"] == "Accept"
+    assert packed.headers["etag"] != plain.headers["etag"]
+
+
+async def test_errors_are_json_whatever_is_asked_for(start: Start) -> None:
+    async with start() as autorouter, autorouter.client() as client:
+        response = await client.get("/nowhere", headers={"Accept": "application/msgpack"})
+    assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_who_has_the_answer_is_told_that_it_holds(start: Start, method: str) -> None:
+    async with start() as autorouter, autorouter.client(TORONTO) as client:
+        first = await client.get("/v1/route")
+        tag = first.headers["etag"]
+        for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+            again = await client.request(method, "/v1/route", headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            for name in ("cache-control", "etag", "vary"):
+                assert again.headers[name] == first.headers[name]
+            assert "content-type" not in again.headers
+            assert "content-length" not in again.headers
+        for other in ('"x"', tag.strip('"'), "W/*", ""):
+            assert (await client.get("/v1/route", headers={"If-None-Match": other})).status_code == 200
+        packed = {"If-None-Match": tag, "Accept": "application/msgpack"}
+        assert (await client.get("/v1/route", headers=packed)).status_code == 200
+
+
+async def test_answer_changes_with_the_grid(start: Start) -> None:
+    async with start() as autorouter, autorouter.client(TORONTO) as client:
+        before = await client.get("/v1/route")
+        state = autorouter.app.state
+        only = [region for region, _ in state.grid.candidates if region.id == "sea-01"]
+        state.grid = Grid.of(only, None)
+        after = await client.get("/v1/route", headers={"If-None-Match": before.headers["etag"]})
+    assert (after.status_code, after.json()["region"]) == (200, "sea-01")
+
+
+class SharedLocator:
+    """Finds everybody in one province, as a CDN's headers would tell."""
+
+    def locate(self, headers: Headers, peer: str | None) -> Location:
+        place = Place(headers["cloudfront-viewer-country"], "ON", 50.0, -85.0)
+        return Location(place, Source.CDN, shared=True, vary=("CloudFront-Viewer-Country",))
+
+
+async def test_answer_that_headers_decide_may_be_shared(start: Start) -> None:
+    async with start(route_shared_seconds=7) as autorouter, autorouter.client() as client:
+        autorouter.app.state.locator = SharedLocator()
+        viewer = {"CloudFront-Viewer-Country": "CA"}
+        response = await client.get("/v1/route", headers=viewer)
+        tag = response.headers["etag"]
+        unchanged = await client.get("/v1/route", headers=viewer | {"If-None-Match": tag})
+    expected = "public, max-age=300, s-maxage=7, stale-while-revalidate=15, stale-if-error=86400"
+    for answer in (response, unchanged):
+        assert answer.headers["cache-control"] == expected
+        assert answer.headers["vary"] == "Accept, CloudFront-Viewer-Country"
+    assert unchanged.status_code == 304
 
 
 SPOOFS = {

@@ -39,6 +39,7 @@ def without(packages: str, *arguments: str, home: Path) -> tuple[int, str, str]:
         (OF_EDGE, ("keys", "list"), "edge"),
         (OF_EDGE, ("up",), "edge"),
         ("geoip2,maxminddb", ("autorouter",), "autorouter"),
+        ("prometheus_client", ("autorouter",), "autorouter"),
         ("geoip2,maxminddb", ("geoip", "lookup", "8.8.8.8"), "autorouter"),
     ],
 )

@@ -116,3 +116,33 @@ def test_words_that_only_look_like_a_key_stay() -> None:
     written = write_to("json")
     structlog.get_logger("ours").info("pg_dump and pg_metadata")
     assert "pg_dump and pg_metadata" in written.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_line_of_every_request_reads_like_any_other(style: Literal["json", "console"]) -> None:
+    written = write_to(style)
+    logger, key = logging.getLogger("access"), "pg_" + secrets.token_urlsafe(32)
+    with structlog.contextvars.bound_contextvars(request_id="req_1"):
+        logs.write_line(logger, logging.INFO, "request", path=f"/{key}", status=200)
+        structlog.get_logger("access").info("request", path=f"/{key}", status=200)
+    swift, usual = written.getvalue().splitlines()
+    assert "pg_***" in swift
+    if style == "json":
+        lines = json.loads(swift), json.loads(usual)
+        for line in lines:
+            assert line.pop("timestamp").endswith("Z")
+        assert lines[0] == lines[1]
+    else:
+        assert swift.split()[1:] == usual.split()[1:]
+
+
+def test_line_below_the_level_is_not_written() -> None:
+    written = write_to("json", "warning")
+    logs.write_line(logging.getLogger("access"), logging.INFO, "request")
+    assert written.getvalue() == ""
+
+
+def test_line_reads_well_to_other_handlers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "access"):
+        logs.write_line(logging.getLogger("access"), logging.INFO, "request", status=200)
+    assert "'status': 200" in caplog.text

@@ -45,6 +45,13 @@ def build(drain: Drain) -> Starlette:
 
         return StreamingResponse(write())
 
+    async def late(_request: Request) -> Response:
+        async def write() -> AsyncIterator[str]:
+            await anyio.sleep(1)
+            yield "late"
+
+        return StreamingResponse(write())
+
     async def flood(_request: Request) -> Response:
         async def write() -> AsyncIterator[bytes]:
             while True:
@@ -84,6 +91,7 @@ def build(drain: Drain) -> Starlette:
             Route("/health", health),
             Route("/quick", quick),
             Route("/stream", stream),
+            Route("/late", late),
             Route("/flood", flood),
             Route("/broken", broken),
             Route("/wait", wait),

@@ -223,3 +223,26 @@ async def test_other_scopes_pass() -> None:
 
     await exchange(BodyLimitMiddleware(app, limits={"": 1}, read_seconds=1), {"type": "lifespan"})
     assert seen == ["lifespan"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("http_version", "headers", "bounded"),
+    [
+        ("1.1", [], False),
+        ("1.0", [], False),
+        ("1.1", [(b"content-length", b"2")], True),
+        ("1.1", [(b"transfer-encoding", b"chunked")], True),
+        ("2", [], True),
+    ],
+)
+async def test_request_to_read_is_bounded_unless_its_head_rules_a_body_out(
+    http_version: str, headers: list[tuple[bytes, bytes]], bounded: bool
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("yes")(scope, receive, send)
+
+    limiting = BodyLimitMiddleware(app, limits={"": 10}, read_seconds=5)
+    scope = scope_of("GET", headers=headers, http_version=http_version)
+    done = await exchange(limiting, scope, chunks(b"ab"))
+    assert (done.status, done.body, len(done.taken)) == (200, b"yes", 1 if bounded else 0)

@@ -1,12 +1,20 @@
+import asyncio
 import http.client
 import json
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import hypercorn.protocol
 import hypercorn.protocol.h2
 import pytest
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Updated
 
 from shared.http import connection, protocols
 from tests.shared.services import Service, eventually
@@ -147,3 +155,62 @@ def test_upgrade_to_websocket_is_a_request_like_any_other(
         return [(line["path"], line["status"]) for line in lines]
 
     assert eventually(lambda: logged() == [(path, status)] * 2)
+
+
+class Idle(connection.Connection):
+    """A connection without a socket, whose idle time is 0.2 s; ``closed_after`` tells when it was closed."""
+
+    def __init__(self) -> None:
+        config, loop, missing = Config(), asyncio.get_running_loop(), AsyncMock()
+        config.keep_alive_timeout = 0.2
+        super().__init__(missing, loop, config, WorkerContext(None), {}, missing, missing)
+        self.reader = Mock(at_eof=Mock(return_value=False))
+        self.started = time.monotonic()
+        self.closed_after: float | None = None
+
+    async def _initiate_server_close(self) -> None:
+        self.closed_after = time.monotonic() - self.started
+
+
+@asynccontextmanager
+async def idling() -> AsyncIterator[Idle]:
+    idle = Idle()
+    async with TaskGroup(idle.loop) as group:
+        idle._task_group = group
+        await idle.idle_task.restart(group, idle._idle_timeout)
+        yield idle
+        await idle.idle_task.stop()
+
+
+@pytest.mark.anyio
+async def test_idle_connection_is_closed_in_time() -> None:
+    async with idling() as idle:
+        await asyncio.sleep(0.5)
+    assert idle.closed_after == pytest.approx(0.2, abs=0.1)
+
+
+@pytest.mark.anyio
+async def test_idle_time_counts_from_the_last_request() -> None:
+    async with idling() as idle:
+        await asyncio.sleep(0.1)
+        await idle.protocol_send(Updated(idle=False))
+        await asyncio.sleep(0.5)
+        assert idle.closed_after is None
+        await idle.protocol_send(Updated(idle=True))
+        await asyncio.sleep(0.5)
+    assert idle.closed_after == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.anyio
+async def test_stopping_server_closes_idle_connections_at_once_and_busy_ones_after_their_request() -> None:
+    async with idling() as idle, idling() as busy:
+        await busy.protocol_send(Updated(idle=False))
+        await asyncio.sleep(0.05)
+        await idle.context.terminated.set()
+        await busy.context.terminated.set()
+        await asyncio.sleep(0.05)
+        assert idle.closed_after is not None
+        assert busy.closed_after is None
+        await busy.protocol_send(Updated(idle=True))
+        await asyncio.sleep(0.05)
+        assert busy.closed_after is not None

@@ -1,4 +1,5 @@
 import json
+import time
 from collections import Counter
 
 import anyio
@@ -133,3 +134,22 @@ def test_connect_is_refused_like_any_other_verb(service: Service, extra: list[tu
     assert answers[b":status"] == b"404"
     assert answers[b"x-request-id"]
     assert json.loads(body)["error"]["code"] == "not_found"
+
+
+def test_head_does_not_wait_for_a_late_body(service: Service) -> None:
+    with service.connect() as client:
+        asked = time.monotonic()
+        client.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head = client.recv(65536)
+        assert time.monotonic() - asked < 0.8
+        assert head.startswith(b"HTTP/1.1 200")
+        assert head.endswith(b"\r\n\r\n")
+        rest = b"".join(iter(lambda: client.recv(65536), b""))
+    assert rest == b"4\r\nlate\r\n0\r\n\r\n"
+
+
+def test_small_answer_comes_in_one_piece(service: Service) -> None:
+    with service.connect() as client:
+        for _ in range(3):
+            client.sendall(b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536).endswith(b"\r\n\r\nok")
