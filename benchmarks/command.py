@@ -15,8 +15,11 @@ from benchmarks.report import Section
 
 T = TypeVar("T")
 
-Workloads = Mapping[str, Callable[[T], Section]]
-"""What can be measured, in the order in which it is, each given what one run has prepared."""
+Workload = Callable[[T], Section]
+"""Measures one thing, given what its run has prepared."""
+
+Workloads = Mapping[str, Workload[T]]
+"""What can be measured, in the order in which it is."""
 
 
 def say(line: str) -> None:

@@ -34,9 +34,11 @@ def answering(status: str = "200 OK", *, seconds: float = 0.0, body: bytes = b"{
 @asynccontextmanager
 async def edge(name: str, answer: Answer, connections: list[int] | None = None) -> AsyncIterator[Region]:
     asked = 0
+    open_now: set[asyncio.Task[None] | None] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
+        open_now.add(asyncio.current_task())
         if connections is not None:
             connections.append(asked)
         try:
@@ -58,6 +60,7 @@ async def edge(name: str, answer: Answer, connections: list[int] | None = None) 
         yield region(name, f"http://127.0.0.1:{port}")
     finally:
         server.close()
+        await asyncio.gather(*filter(None, open_now))
 
 
 def closed_port() -> int:
@@ -80,7 +83,7 @@ async def test_nearer_edges_come_first_and_those_that_do_not_answer_last() -> No
     ):
         refusing = region("refusing", f"http://127.0.0.1:{closed_port()}")
         found = await ping([hanging, refusing, far, near], count=3, timeout_seconds=0.6)
-        hung.set()
+        hung.set()  # lets its server end
     assert [reach.region.id for reach in found] == ["near", "far", "hanging", "refusing"]
     closest, farthest, silent, refused = found
     assert [(reach.sent, reach.lost, reach.ready) for reach in (closest, farthest)] == [(3, 0, True)] * 2
