@@ -96,7 +96,13 @@ class Look:
             time.perf_counter(),
             times.user + times.nice + times.system + times.irq + times.softirq,
             times.steal,
-            working_seconds + idle_peers + itself.user + itself.system,
+            # Children are counted once they have ended: the programs that made the load.
+            working_seconds
+            + idle_peers
+            + itself.user
+            + itself.system
+            + itself.children_user
+            + itself.children_system,
             idle_peers,
         )
 

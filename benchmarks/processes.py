@@ -1,5 +1,6 @@
 """Processes that a benchmark starts, and that never outlive it."""
 
+import os
 import shlex
 import signal
 import socket
@@ -17,8 +18,22 @@ POLL_SECONDS = 0.05
 _TAIL_CHARACTERS = 4000
 
 
+KEPT_SETTINGS = {"NEAREDGE_CACHE"}
+"""The one setting of whoever runs a benchmark that reaches a server: where models and GeoIP files are."""
+
+
 class BenchmarkError(Exception):
     """A benchmark cannot go on; the message says why."""
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with *settings* in place of any of its own."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("NEAREDGE_") or name in KEPT_SETTINGS
+    }
+    return {**inherited, **settings}
 
 
 @contextmanager

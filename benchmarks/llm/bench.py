@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 import uvloop
 
+from benchmarks.grid import Point
 from benchmarks.llm.client import Answer, AnswerFailed
-from benchmarks.llm.grid import Point
 from benchmarks.llm.peers import Peers
 from benchmarks.llm.prompts import Prompts
 from benchmarks.llm.servers import Server, ServerSpec, bundled, llama_server, nearedge, serving

@@ -1,7 +1,6 @@
 """The servers under load, each a real process on the loopback, and how each wants to be asked."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import httpx
 import psutil
 
 from benchmarks.llm.client import HOST, Answer, ask
-from benchmarks.processes import BenchmarkError, free_port, running, shown, wait_until
+from benchmarks.processes import BenchmarkError, environment, free_port, running, shown, wait_until
 
 START_SECONDS = 180.0
 KEY_SECONDS = 60.0
@@ -25,9 +24,6 @@ READY = ("ok", "healthy")
 NEAREDGE = "nearedge"
 LLAMA_SERVER = "llama-server"
 BUNDLED = "bundled"
-
-KEPT_SETTINGS = {"NEAREDGE_CACHE"}
-"""The one setting of whoever runs this that reaches an edge: where the models are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ def nearedge(
 def _create_key(home: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "nearedge", "keys", "create", "--home", str(home), "--json"],
-        env=_environment({}),
+        env=environment({}),
         capture_output=True,
         text=True,
         timeout=KEY_SECONDS,
@@ -168,15 +164,6 @@ def _never(tokens: Sequence[int]) -> dict[str, float]:
     return {str(token): -100.0 for token in tokens}
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("NEAREDGE_") or name in KEPT_SETTINGS
-    }
-    return {**inherited, **settings}
-
-
 @contextmanager
 def serving(specs: Sequence[ServerSpec], scratch: Path) -> Iterator[list[Server]]:
     """Start every server, one after the other, and yield them once all answer; end them on leaving.
@@ -193,7 +180,7 @@ def _one(spec: ServerSpec, scratch: Path) -> Iterator[Server]:
     port = free_port()
     log = scratch / f"{spec.name.replace(' ', '-')}-{port}.log"
     command = [word.replace("{port}", str(port)) for word in spec.command]
-    with running(command, environment=_environment(spec.environment), log=log) as process:
+    with running(command, environment=environment(spec.environment), log=log) as process:
         wait_until(
             lambda: _answers(f"http://{HOST}:{port}{spec.health}"),
             process,

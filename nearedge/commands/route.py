@@ -42,6 +42,7 @@ def explain(
     from autorouter.client_address import parse_address
     from autorouter.geoip import GeoIP, GeoIPError, default_path
     from autorouter.grid import load_grid
+    from autorouter.public_address import public_address
     from shared.http.json import encode
     from shared.regions import RegionsError
     from shared.settings import SettingsError
@@ -52,6 +53,7 @@ def explain(
     parsed = parse_address(address)
     if parsed is None:
         fail(f"{address!r} is not an IP address; give one such as 128.100.100.128", code=2)
+    public = public_address(parsed)
     try:
         grid = load_grid(settings)
         with closing(GeoIP.open(default_path(settings))) as geoip:
@@ -63,11 +65,17 @@ def explain(
     state = edge_states(settings, grid)
     told = explaining.explain(place, Scope(scope), model, grid, state)
     if as_json:
-        facts = {"address": str(parsed), "place": place, "geoip": info, "scope": scope, "model": model}
+        facts = {
+            "address": str(public or parsed),
+            "place": place,
+            "geoip": info,
+            "scope": scope,
+            "model": model,
+        }
         typer.echo(encode(facts | _facts(told, state)))
         return
-    _say("address", _folded(address, parsed))
-    _say("place", _where(parsed, place, info))
+    _say("address", _folded(address, public or parsed))
+    _say("place", _where(public, place, info))
     _say("asked for", f"scope {scope}, {f'model {model}' if model else 'any model'}")
     _say("rule", _rule(told, place))
     _say("distance", _counted(told, place, scope, grid))
@@ -76,11 +84,13 @@ def explain(
     _print_choice(told)
 
 
-def edge_states(_settings: Settings, _grid: "Grid") -> "GridState":
-    """Return what is known of the edges. Nobody asks them yet."""
-    from autorouter.grid_state import GridState
+def edge_states(settings: Settings, grid: "Grid") -> "GridState":
+    """Ask every edge once how it is, if there is a secret to ask with."""
+    import anyio
 
-    return GridState()
+    from autorouter.poller import Poller
+
+    return anyio.run(Poller.of(settings, grid.regions).survey)
 
 
 def _say(label: str, text: str) -> None:
@@ -91,8 +101,8 @@ def _folded(text: str, address: "Address") -> str:
     return str(address) if text.strip() == str(address) else f"{address}, given as {text.strip()}"
 
 
-def _where(address: "Address", place: "Place | None", info: "GeoIPInfo") -> str:
-    if not address.is_global:
+def _where(address: "Address | None", place: "Place | None", info: "GeoIPInfo") -> str:
+    if address is None:
         return "unknown: not a public address"
     built = datetime.fromtimestamp(info.build_epoch, UTC).date()
     file = f"{info.file} ({info.database_type}, built {built})"

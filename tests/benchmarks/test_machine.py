@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks.machine import QUIET, Conditions, Look, describe
@@ -43,3 +46,10 @@ def test_what_this_process_spends_is_ours() -> None:
     after = Look.take([], [])
     assert after.ours > before.ours
     assert after.idle_peers == 0
+
+
+def test_what_a_program_spends_that_this_process_ran_is_ours() -> None:
+    before = Look.take([], [])
+    subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
+    after = Look.take([], [])
+    assert after.ours - before.ours > 0.1

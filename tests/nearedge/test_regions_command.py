@@ -1,5 +1,8 @@
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Self
 
 import pytest
 from typer.testing import CliRunner
@@ -55,3 +58,87 @@ def test_bad_file_ends_with_its_line_and_nothing_on_stdout(tmp_path: Path, flags
     code, out, err = run("regions", "list", *flags, regions_file=str(file))
     assert (code, out) == (1, "")
     assert "line 2: regions[0].id: " in err
+
+
+def test_ping_shows_every_edge_and_ends_with_1_when_none_answers(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "regions:\n"
+        "  - {id: b, name: Bee, location: X, country: CA, lat: 0, lon: 0, url: 'http://127.0.0.1:1'}\n"
+        "  - {id: a, name: '[Eh]', location: X, country: CA, lat: 0, lon: 0, url: 'http://127.0.0.1:1'}\n"
+    )
+    code, out, err = run("regions", "ping", regions_file=str(file))
+    assert code == 1
+    assert "Asking 2 edges" in err
+    assert "error: no edge answers" in err
+    lines = [line.strip() for line in out.splitlines() if "refused" in line]
+    assert [line.split()[0] for line in lines] == ["a", "b"]
+    assert lines[0].endswith("[Eh]: Connection refused")
+
+
+def test_ping_as_json_is_one_array_best_first(tmp_path: Path) -> None:
+    with _Edge() as edge:
+        file = tmp_path / "grid.yaml"
+        file.write_text(
+            "regions:\n"
+            "  - {id: a, name: A, location: X, country: CA, lat: 0, lon: 0, url: 'http://127.0.0.1:1'}\n"
+            f"  - {{id: b, name: B, location: X, country: CA, lat: 0, lon: 0, url: '{edge.url}'}}\n"
+        )
+        code, out, _ = run("regions", "ping", "--json", "--count", "3", regions_file=str(file))
+        table = run("regions", "ping", "--count", "1", regions_file=str(file))[1]
+    assert code == 0
+    best, worst = json.loads(out)
+    assert (best["region"], best["sent"], best["lost"], best["reason"]) == ("b", 3, 0, None)
+    assert best["ready"] is True
+    assert 0 < best["min_ms"] <= best["median_ms"] <= best["max_ms"]
+    assert worst == {
+        "region": "a",
+        "name": "A",
+        "url": "http://127.0.0.1:1",
+        "ready": False,
+        "median_ms": None,
+        "min_ms": None,
+        "max_ms": None,
+        "connect_ms": None,
+        "sent": 0,
+        "lost": 0,
+        "reason": "Connection refused",
+    }
+    (row,) = [line.split() for line in table.splitlines() if line.strip().startswith("b ")]
+    assert row[0] == "b"
+    assert row[5:] == ["0%", "B"]
+
+
+@pytest.mark.parametrize("flags", [["--count", "0"], ["--timeout", "0"], ["--timeout", "nan"]])
+def test_ping_refuses_what_makes_no_sense(flags: list[str]) -> None:
+    assert run("regions", "ping", *flags)[0] == 2
+
+
+class _Edge:
+    """An edge that is healthy and does nothing else."""
+
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass

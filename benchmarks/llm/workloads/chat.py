@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.figures import ratio
+from benchmarks.grid import Point, grid
 from benchmarks.llm.bench import EIGHT_BIT_KV, Bench
 from benchmarks.llm.client import Answer
-from benchmarks.llm.grid import Point, grid
 from benchmarks.llm.servers import NEAREDGE, Server
 from benchmarks.report import Section, Sense, Table, Target
 

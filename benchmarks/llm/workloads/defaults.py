@@ -1,9 +1,9 @@
 """What a user gets out of the box: both servers without a setting, each on the model as it installs it."""
 
 from benchmarks.figures import ratio
+from benchmarks.grid import Point, grid
 from benchmarks.llm.bench import Bench
 from benchmarks.llm.burst import Burst, burst, burst_prompts, size_of
-from benchmarks.llm.grid import Point, grid
 from benchmarks.llm.servers import LLAMA_SERVER, NEAREDGE, Server
 from benchmarks.report import Section, Sense, Target
 

@@ -6,10 +6,10 @@ import httpx
 import psutil
 
 from benchmarks.figures import percentile
+from benchmarks.grid import Point, grid
 from benchmarks.llm.bench import Bench
 from benchmarks.llm.burst import burst, burst_prompts, size_of
 from benchmarks.llm.client import HOST
-from benchmarks.llm.grid import Point, grid
 from benchmarks.llm.servers import NEAREDGE, Server
 from benchmarks.llm.traced_edge import PATH
 from benchmarks.processes import BenchmarkError

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import ratio
+from benchmarks.grid import Point, grid
 from benchmarks.llm.bench import Bench
 from benchmarks.llm.client import Answer
-from benchmarks.llm.grid import Point, grid
 from benchmarks.llm.prompts import Arrival, poisson_arrivals
 from benchmarks.llm.servers import NEAREDGE, Server
 from benchmarks.report import Section, Sense, Table, Target

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from benchmarks.figures import ratio
+from benchmarks.grid import Grid, Point, grid
 from benchmarks.llm.bench import EIGHT_BIT_KV, Bench
 from benchmarks.llm.burst import FULL, Burst, burst, burst_prompts, size_of
-from benchmarks.llm.grid import Grid, Point, grid
 from benchmarks.llm.servers import BUNDLED, NEAREDGE, Server
 from benchmarks.report import Section, Sense, Target
 

@@ -1,4 +1,4 @@
-from benchmarks.llm.grid import grid
+from benchmarks.grid import grid
 from benchmarks.llm.workloads.throughput import targets
 
 RIVALS = ["llama-server split", "llama-server unified"]

@@ -1,4 +1,4 @@
-from benchmarks.llm.grid import grid
+from benchmarks.grid import grid
 
 RESULTS = {1: {"a": [1.0, 3.0, 2.0], "b": [5.0, 6.0, 4.0]}, 16: {"a": [9.0, 9.0, 9.0], "b": [7.0, 7.0, 7.0]}}
 

@@ -1,0 +1,1 @@
+"""The autorouter beside a bare app, nginx and PowerDNS."""

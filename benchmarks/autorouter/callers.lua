@@ -1,0 +1,27 @@
+-- For wrk: asks as one caller of a file after another, and prints what came of it as a line of JSON.
+-- Arguments: the file of addresses, one a line, and how many of them to begin after.
+
+local requests = {}
+local asked
+
+function init(arguments)
+  for address in io.lines(arguments[1]) do
+    requests[#requests + 1] = wrk.format("GET", nil, {["X-Forwarded-For"] = address})
+  end
+  asked = tonumber(arguments[2])
+end
+
+function request()
+  asked = asked + 1
+  return requests[(asked - 1) % #requests + 1]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format(
+    '{"requests": %d, "seconds": %.6f, "p50_ms": %.4f, "p99_ms": %.4f, "failed": %d}\n',
+    summary.requests, summary.duration / 1e6,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed
+  ))
+end
