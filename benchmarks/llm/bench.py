@@ -26,7 +26,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 WARM_UP_TOKENS = 16
 
-EIGHT_BIT_KV = ("--cache-type-k", "q8_0", "--cache-type-v", "q8_0")
+EIGHT_BIT_KEYS = ("--cache-type-k", "q8_0", "--cache-type-v", "f16")
 """For llama-server: keys and values as the engine keeps them."""
 
 

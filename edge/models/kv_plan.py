@@ -9,7 +9,7 @@ MAX_SLOTS = 16
 MIN_SLOTS = 4
 """With room for fewer caches of a whole context, one cache for all serves more callers."""
 
-MEMORY_SHARE = 12
+MEMORY_SHARE = 10
 """The cache of one model takes at most one part in this many of the machine's memory. A grid of two edges,
 each with its other models, then fits a laptop."""
 

@@ -21,11 +21,14 @@ MAX_LAYERS = 4096
 
 MAX_TOKENS = 2**31
 
-KV_BYTES = 34 / 32
-"""Bytes of a number in the KV cache: Q8_0, a scale of two bytes for every 32."""
+KEY_BYTES = 34 / 32
+"""Bytes of a number of a key in the KV cache: Q8_0, a scale of two bytes for every 32."""
 
-WIDE_KV_BYTES = 2
+WIDE_KEY_BYTES = 2
 """The same where heads are no multiple of 32."""
+
+VALUE_BYTES = 2
+"""Bytes of a number of a value."""
 
 SLOTS = 16
 """Sequences that a language model runs at once, where its options do not say."""
@@ -163,8 +166,8 @@ def cache_bytes(header: GgufHeader) -> float:
     key = _whole(header.get("attention.key_length")) or width
     value = _whole(header.get("attention.value_length")) or width
     shared = header.get("attention.head_count_kv")
-    number = KV_BYTES if key % 32 == value % 32 == 0 else WIDE_KV_BYTES
-    return sum(_each(heads if shared is None else shared, layers)) * (key + value) * number
+    one = key * (WIDE_KEY_BYTES if key % 32 else KEY_BYTES) + value * VALUE_BYTES
+    return sum(_each(heads if shared is None else shared, layers)) * one
 
 
 def _whole(value: Any) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks.figures import ratio
 from benchmarks.grid import Point, grid
-from benchmarks.llm.bench import EIGHT_BIT_KV, Bench
+from benchmarks.llm.bench import EIGHT_BIT_KEYS, Bench
 from benchmarks.llm.client import Answer
 from benchmarks.llm.servers import NEAREDGE, Server
 from benchmarks.report import Section, Sense, Table, Target
@@ -72,7 +72,7 @@ def run(bench: Bench) -> Section:
     common = ("-np", size.callers, "-c", size.callers * SLOT_TOKENS)
     rivals = [
         bench.llama_server("split", *common),
-        bench.llama_server("split, 8-bit KV", *common, *EIGHT_BIT_KV),
+        bench.llama_server("split, 8-bit keys", *common, *EIGHT_BIT_KEYS),
         bench.llama_server("unified", *common, "--kv-unified"),
     ]
     specs = [bench.edge(), *rivals]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.figures import ratio
 from benchmarks.grid import Grid, Point, grid
-from benchmarks.llm.bench import EIGHT_BIT_KV, Bench
+from benchmarks.llm.bench import EIGHT_BIT_KEYS, Bench
 from benchmarks.llm.burst import FULL, Burst, burst, burst_prompts, size_of
 from benchmarks.llm.servers import BUNDLED, NEAREDGE, Server
 from benchmarks.report import Section, Sense, Target
@@ -23,7 +23,7 @@ def run(bench: Bench) -> Section:
     rivals = [
         bench.llama_server("split", *common),
         bench.llama_server("split, no prompt cache", *common, "--cache-ram", 0),
-        bench.llama_server("split, 8-bit KV", *common, *EIGHT_BIT_KV),
+        bench.llama_server("split, 8-bit keys", *common, *EIGHT_BIT_KEYS),
         bench.llama_server("unified", *common, "--kv-unified"),
     ]
     specs = [bench.edge(), *rivals, bench.bundled()]

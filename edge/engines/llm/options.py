@@ -8,14 +8,21 @@ import llama_cpp as c
 
 from edge.engines.llama import Model
 
-KV_TYPE = c.GGML_TYPE_Q8_0
-"""How keys and values are kept. Attention over 8-bit caches is computed token by token, in 32-bit sums; over
-16-bit ones ggml takes other ways, with other rounding, for 1, up to 63 and more tokens at once, which moved
-logits by up to 0.8. So this makes an answer the same, bit for bit, alone and in any batch, from a cached
-beginning or a computed one; and the cache is half as large."""
+KV_TYPES = (int(c.GGML_TYPE_Q8_0), int(c.GGML_TYPE_F16))
+"""How keys and how values are kept. Where both are of one 16-bit type, ggml attends in other ways, with other
+rounding, for 1, up to 63 and more tokens at once (``ggml_compute_forward_flash_attn_ext_f16``), which moved
+logits by up to 0.8. Over keys and values of two types it goes token by token, so that an answer is the same,
+bit for bit, alone and in any batch, from a cached beginning or a computed one. Values of 8 bits would have to
+be widened for every head that reads them: 16 streams then get a quarter less tokens/s."""
 
-KV_BLOCK = 32
-"""Numbers that share a scale in an 8-bit cache. llama.cpp makes none where it does not divide the heads."""
+KEY_BLOCK = 32
+"""Numbers that share a scale in 8-bit keys. llama.cpp makes none where it does not divide the heads."""
+
+GGML_TYPE_BF16 = 30
+"""The bindings do not name it."""
+
+WIDE_KV_TYPES = (int(c.GGML_TYPE_F16), GGML_TYPE_BF16)
+"""The same for other heads."""
 
 MAX_SEQUENCES = 256
 """``LLAMA_MAX_SEQ``: llama.cpp makes no context for more."""
@@ -30,8 +37,8 @@ class LlmOptions:
 
     ``slots`` sequences run at once. Each has a KV cache of its own for a whole context, or with ``unified``
     all share one of ``kv_tokens``: that takes less memory, but where a token lies in it depends on the
-    others, and with that the rounding of sums over them. ``kv_type`` is 8 bits wide, or 16 for models whose
-    heads are no multiple of 32; for those the promise of :data:`KV_TYPE` does not hold.
+    others, and with that the rounding of sums over them. ``kv_types`` are :data:`KV_TYPES`, or
+    :data:`WIDE_KV_TYPES` for models whose heads are no multiple of 32.
     """
 
     context_tokens: int
@@ -40,7 +47,7 @@ class LlmOptions:
     threads: int
     unified: bool
     step_seconds: float
-    kv_type: int = KV_TYPE
+    kv_types: tuple[int, int] = KV_TYPES
 
     @classmethod
     def of(cls, model: Model, options: Mapping[str, Any]) -> Self:
@@ -64,7 +71,7 @@ class LlmOptions:
             threads=options["threads"],
             unified=unified,
             step_seconds=options.get("step_ms", 200) / 1000,
-            kv_type=cache_type(model),
+            kv_types=cache_types(model),
         )
 
     @property
@@ -90,22 +97,20 @@ class LlmOptions:
         params.n_threads = params.n_threads_batch = self.threads
         params.kv_unified = self.unified
         params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        params.type_k = params.type_v = self.kv_type
+        params.type_k, params.type_v = self.kv_types
         return params
 
 
-def cache_type(model: Model) -> int:
-    """Return how the keys and values of *model* are kept."""
-    return KV_TYPE if all(size % KV_BLOCK == 0 for size in head_sizes(model)) else int(c.GGML_TYPE_F16)
+def cache_types(model: Model) -> tuple[int, int]:
+    """Return how the keys and how the values of *model* are kept."""
+    return KV_TYPES if all(size % KEY_BLOCK == 0 for size in key_sizes(model)) else WIDE_KV_TYPES
 
 
-def head_sizes(model: Model) -> list[int]:
-    """Return how many numbers keys and values of *model*'s heads have, as llama.cpp works them out."""
+def key_sizes(model: Model) -> list[int]:
+    """Return how many numbers the keys of *model*'s heads have, as llama.cpp works them out."""
     usual = model.embedding_size // model.heads if model.heads else 0
     architecture = model.metadata("general.architecture")
-    told = {
-        name: model.metadata(f"{architecture}.attention.{name}")
-        for name in ("key_length", "value_length", "key_length_swa", "value_length_swa")
-    }
+    own = model.metadata(f"{architecture}.attention.key_length")
     # Layers with a sliding window are like the others unless the file says something else.
-    return [int(size or usual) for name, size in told.items() if size or not name.endswith("_swa")]
+    sliding = model.metadata(f"{architecture}.attention.key_length_swa")
+    return [int(own or usual), *([int(sliding)] if sliding else [])]

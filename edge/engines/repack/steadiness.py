@@ -11,7 +11,7 @@ import llama_cpp as c
 import numpy as np
 
 from edge.engines.llama import Batch, Context, Model
-from edge.engines.llm.options import cache_type
+from edge.engines.llm.options import cache_types
 
 PROMPTS = (21, 31)
 """Tokens. In a batch, groups of four then start and end in the midst of a prompt."""
@@ -30,8 +30,8 @@ def wobble(model: Model, *, threads: int) -> float:
     params.n_seq_max = max(CROWDS)
     params.n_ctx = params.n_batch = params.n_ubatch = 2 * max(PROMPTS) * max(CROWDS)
     params.n_threads = params.n_threads_batch = threads
-    # As language models are served: a 16-bit cache would move the logits by itself.
-    params.type_k = params.type_v = cache_type(model)
+    # As language models are served: another cache could move the logits by itself.
+    params.type_k, params.type_v = cache_types(model)
     params.flash_attn_type = c.LLAMA_FLASH_ATTN_TYPE_ENABLED
     params.kv_unified = False
     context = Context(model, params)

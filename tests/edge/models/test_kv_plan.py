@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from edge.models.kv_plan import MAX_SLOTS, Kind, KvPlan, kv_plan
 
 GIB = 1024**3
-SMOLLM2_135M = 12_240.0
-"""Bytes of a token: 30 layers, keys and values of 192 numbers each, 34/32 bytes a number."""
-EIGHT_BILLION = 69_632.0
+SMOLLM2_135M = 17_640.0
+"""Bytes of a token: 30 layers, keys of 192 numbers of 34/32 bytes and values of as many of two bytes."""
+EIGHT_BILLION = 100_352.0
 """The same for 32 layers of 1,024 numbers."""
 
 
@@ -15,9 +15,9 @@ EIGHT_BILLION = 69_632.0
     ("memory", "token_bytes", "slots", "kind", "plan"),
     [
         (24 * GIB, SMOLLM2_135M, 0, "auto", KvPlan(16, False, 16 * 8192)),
-        (8 * GIB, SMOLLM2_135M, 0, "auto", KvPlan(7, False, 7 * 8192)),
-        (4 * GIB, SMOLLM2_135M, 0, "auto", KvPlan(16, True, 29241)),
-        (24 * GIB, EIGHT_BILLION, 0, "auto", KvPlan(16, True, 30840)),
+        (8 * GIB, SMOLLM2_135M, 0, "auto", KvPlan(5, False, 5 * 8192)),
+        (4 * GIB, SMOLLM2_135M, 0, "auto", KvPlan(16, True, 24347)),
+        (24 * GIB, EIGHT_BILLION, 0, "auto", KvPlan(16, True, 25679)),
         (24 * GIB, EIGHT_BILLION, 0, "separate", KvPlan(3, False, 3 * 8192)),
         (24 * GIB, EIGHT_BILLION, 2, "auto", KvPlan(2, False, 2 * 8192)),
         (24 * GIB, SMOLLM2_135M, 4, "shared", KvPlan(4, True, 4 * 8192)),

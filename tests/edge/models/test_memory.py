@@ -15,11 +15,12 @@ from edge.engines.llm.options import LlmOptions
 from edge.models import load_catalogue, paths
 from edge.models.gguf_header import GgufError, read_header
 from edge.models.memory import (
-    KV_BYTES,
+    KEY_BYTES,
     MIB,
     PROCESS_BYTES,
     SLOTS,
-    WIDE_KV_BYTES,
+    VALUE_BYTES,
+    WIDE_KEY_BYTES,
     SystemMemory,
     cache_bytes,
     cache_tokens,
@@ -116,7 +117,7 @@ def test_what_a_model_needs_grows_with_its_context(tmp_path: Path) -> None:
     need = memory_needed("llm", files, SMALL)
     assert need > PROCESS_BYTES + files["model"].stat().st_size
     half = memory_needed("llm", files, SMALL | {"context_tokens": 4096})
-    per_token = 30 * 3 * 2 * 64 * KV_BYTES  # layers, heads, key and value, their width
+    per_token = 30 * 3 * 64 * (KEY_BYTES + VALUE_BYTES)  # layers, heads, their width
     assert need - half == pytest.approx(16 * 4096 * per_token, rel=0.05)
     assert memory_needed("llm", files, SMALL | {"slots": 4}) < half
     assert memory_needed("llm", files, SMALL | {"unified": True}) < half
@@ -125,9 +126,9 @@ def test_what_a_model_needs_grows_with_its_context(tmp_path: Path) -> None:
 def test_the_width_of_heads_and_their_number_may_differ_by_layer(tmp_path: Path) -> None:
     header = read_header(write(tmp_path / "m.gguf", heads=[3, 1]))
     metadata = dict(header.metadata) | {"llama.attention.key_length": 64, "llama.attention.value_length": 32}
-    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * 96 * KV_BYTES
-    metadata["llama.attention.value_length"] = 16
-    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * 80 * WIDE_KV_BYTES
+    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * (64 * KEY_BYTES + 32 * VALUE_BYTES)
+    metadata["llama.attention.key_length"] = 80
+    assert cache_bytes(type(header)(metadata, 0)) == (3 + 1) * (80 * WIDE_KEY_BYTES + 32 * VALUE_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +150,9 @@ def test_the_cache_is_as_large_as_the_engine_makes_it(options: dict[str, Any], t
     made = LlmOptions.of(model, SMALL | options)
     assert cache_tokens(SMALL | options, train_context) == made.kv_tokens
     assert options.get("slots", SLOTS) == made.slots
-    numbers, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(made.params().type_k)]
-    assert size / numbers == KV_BYTES
+    for kind, expected in ((made.params().type_k, KEY_BYTES), (made.params().type_v, VALUE_BYTES)):
+        numbers, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind)]
+        assert size / numbers == expected
 
 
 def test_every_model_of_the_catalogue_has_a_need(tmp_path: Path) -> None:

@@ -3,14 +3,20 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import gguf
-import llama_cpp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.engines.llama import Batch, Context, LlamaError, Model
-from edge.engines.llm.options import KV_TYPE, MAX_SEQUENCES, OUTPUT_ROWS, LlmOptions, head_sizes
+from edge.engines.llm.options import (
+    KV_TYPES,
+    MAX_SEQUENCES,
+    OUTPUT_ROWS,
+    WIDE_KV_TYPES,
+    LlmOptions,
+    key_sizes,
+)
 from tests.models import pulled
 
 GIVEN = {"context_tokens": 4096, "threads": 2}
@@ -37,7 +43,7 @@ def test_every_sequence_has_a_cache_of_its_own_by_default() -> None:
         threads=2,
         unified=False,
         step_seconds=0.2,
-        kv_type=KV_TYPE,
+        kv_types=KV_TYPES,
     )
     assert options.sequences == 16
     assert options.outputs == 16 + OUTPUT_ROWS
@@ -97,25 +103,26 @@ def test_slots_that_llama_cpp_does_not_have_are_refused(slots: int) -> None:
 @pytest.mark.parametrize(
     ("fields", "sizes"),
     [
-        ({}, [64, 64]),
-        ({"embedding_size": 96, "heads": 2}, [48, 48]),
-        ({"heads": 0}, [0, 0]),  # a recurrent model
-        ({"key_length": 128}, [128, 64]),
-        ({"key_length": 192, "value_length": 128}, [192, 128]),
-        ({"key_length": 256, "value_length": 256, "key_length_swa": 80}, [256, 256, 80]),
-        ({"value_length_swa": 40}, [64, 64, 40]),
+        ({}, [64]),
+        ({"embedding_size": 96, "heads": 2}, [48]),
+        ({"heads": 0}, [0]),  # a recurrent model
+        ({"key_length": 128}, [128]),
+        ({"key_length": 192, "value_length": 40}, [192]),
+        ({"key_length": 256, "key_length_swa": 80}, [256, 80]),
     ],
 )
 def test_the_cache_is_wider_where_a_head_is_no_multiple_of_its_blocks(
     fields: dict[str, int], sizes: list[int]
 ) -> None:
     made = model(**fields)
-    assert head_sizes(made) == sizes
+    assert key_sizes(made) == sizes
     options = LlmOptions.of(made, GIVEN)
     narrow = all(size % 32 == 0 for size in sizes)
-    assert options.kv_type == (llama_cpp.GGML_TYPE_Q8_0 if narrow else llama_cpp.GGML_TYPE_F16)
+    assert options.kv_types == (KV_TYPES if narrow else WIDE_KV_TYPES)
     params = options.params()
-    assert params.type_k == params.type_v == options.kv_type
+    assert (params.type_k, params.type_v) == options.kv_types
+    # Of one type, they would be attended to in ways that depend on the batch.
+    assert params.type_k != params.type_v
 
 
 # With llama.cpp
@@ -170,7 +177,7 @@ def test_llama_cpp_makes_no_narrow_cache_for_such_heads_and_runs_the_wide_one(
     made = Model(write_model(tmp_path / "m.gguf", **shape))
     options = LlmOptions.of(made, {"context_tokens": 64, "threads": 1, "slots": 2})
     params = options.params()
-    params.type_k = params.type_v = KV_TYPE
+    params.type_k, params.type_v = KV_TYPES
     with pytest.raises(LlamaError, match="cannot be made"):
         Context(made, params)
     context = Context(made, options.params())
@@ -188,7 +195,7 @@ def test_llama_cpp_makes_a_narrow_cache_for_usual_heads(tmp_path: Path) -> None:
     ):
         made = Model(path)
         options = LlmOptions.of(made, {"context_tokens": 64, "threads": 1, "slots": 2})
-        assert options.kv_type == KV_TYPE
+        assert options.kv_types == KV_TYPES
         context = Context(made, options.params())
         assert context.sequence_tokens >= options.context_tokens
         context.close()
