@@ -17,7 +17,7 @@ def grid_of(regions: Regions) -> Grid:
 
 
 def chosen(place: Place | None, scope: Scope, grid: Grid, state: GridState) -> Choice:
-    return choose(place, scope, None, grid, state)  # type: ignore[call-arg, arg-type]
+    return choose(place, scope, None, grid, state)
 
 
 def open_geoip(file: Path) -> GeoIP:

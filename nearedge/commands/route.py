@@ -10,11 +10,11 @@ from nearedge.console import fail, load_settings, out, show
 from nearedge.settings import Settings
 
 if TYPE_CHECKING:
-    from autorouter.client_address import Address
     from autorouter.explain import Candidate, Explanation
     from autorouter.geoip import GeoIPInfo
     from autorouter.grid import Grid
     from autorouter.grid_state import GridState
+    from autorouter.networks import Address
     from autorouter.place import Place
 
 app = typer.Typer(no_args_is_help=True, help="What the autorouter answers.")
