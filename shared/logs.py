@@ -3,15 +3,23 @@
 import logging
 import re
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-_KEY = re.compile(r"pg_[A-Za-z0-9_-]{16,}")
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being answered: every log line within it tells it.
+
+A variable of our own: structlog's take a copy of the whole context for each line.
+"""
+
+_KEY_PREFIX = "pg_"
+_KEY = re.compile(_KEY_PREFIX + r"[A-Za-z0-9_-]{16,}")
 
 
 class Line(logging.LogRecord):
@@ -23,10 +31,11 @@ class Line(logging.LogRecord):
 
     def __init__(self, logger: logging.Logger, level: int, event: str, fields: dict[str, Any]) -> None:
         severity = logging.getLevelName(level)
+        request_id = REQUEST_ID.get()
         self.fields = {
             **fields,
             "event": event,
-            **structlog.contextvars.get_contextvars(),
+            **({} if request_id is None else {"request_id": request_id}),
             "level": severity.lower(),
             "logger": logger.name,
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
@@ -54,7 +63,14 @@ class _WithoutKeys(structlog.stdlib.ProcessorFormatter):
             text = orjson.dumps(record.fields).decode()
         else:
             text = super().format(record)
-        return _KEY.sub("pg_***", text)
+        return _KEY.sub("pg_***", text) if _KEY_PREFIX in text else text
+
+
+def _add_request_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
@@ -65,7 +81,7 @@ def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
     """
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     common: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import anyio
-import structlog
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
@@ -25,6 +24,7 @@ from edge.workers.messages import Load
 from edge.workers.process import StartError
 from edge.workers.worker import State, Tell, Worker
 from shared.errors import Unavailable
+from shared.logs import REQUEST_ID
 
 PULLS_AT_ONCE = 2
 
@@ -231,7 +231,7 @@ class Lifecycle:
         return run
 
     async def _serve(self, model_id: str, run: _Run) -> None:
-        structlog.contextvars.clear_contextvars()  # the id of the request that asked for the load
+        REQUEST_ID.set(None)  # the id of the request that asked for the load
         try:
             if run.after is not None:
                 with anyio.CancelScope(shield=True):

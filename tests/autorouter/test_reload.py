@@ -1,19 +1,20 @@
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from autorouter.app import build_app
+from autorouter.poller import Poller
 from autorouter.reload import hold
 from autorouter.settings import AutorouterSettings
-from shared.regions import Region
 from tests.autorouter import mmdb
 from tests.autorouter.conftest import Start
 
@@ -106,21 +107,16 @@ async def test_file_that_cannot_be_used_is_refused_and_the_old_one_stays(
 
 
 async def test_poller_is_told_of_the_new_regions(settings: dict[str, Any]) -> None:
-    followed = []
-
-    class Poller:
-        def follow(self, regions: Iterable[Region]) -> None:
-            followed.append([region.id for region in regions])
-
-    app = build_app(AutorouterSettings(**settings))
-    app.state.poller = Poller()
+    app = build_app(AutorouterSettings(**settings, internal_secret=SecretStr("s3cret")))
+    poller: Poller = app.state.poller
     async with app.router.lifespan_context(app):
+        assert "new-01" not in poller.counts
         write(settings["regions_file"], "new-01")
         hang_up()
         with anyio.fail_after(10):
-            while not followed:
+            while "new-01" not in poller.counts:
                 await anyio.sleep(0.01)
-    assert followed == [["new-01"]]
+        assert list(poller.counts) == ["new-01"]
 
 
 async def test_held_hangup_is_not_lost(start: Start, settings: dict[str, Any]) -> None:

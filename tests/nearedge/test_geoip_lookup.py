@@ -49,7 +49,7 @@ def test_what_the_file_does_not_hold_is_unknown(geoip_file: str) -> None:
     assert out.splitlines()[2:] == [
         "subdivision  unknown",
         "coordinates  unknown",
-        "region       yto-01 (default)",
+        "region       yul-01 (nearest)",
     ]
 
 

@@ -164,13 +164,22 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
 
 
 async def test_an_answer_that_drips_is_lost_when_its_time_is_over() -> None:
-    async def drip(_number: int) -> bytes:
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not reader.at_eof():
+            writer.write(b"{")
+            with anyio.move_on_after(0.02):
+                await reader.read()
+        writer.close()
 
-    async with edge("yto-01", drip) as yto:
-        with anyio.fail_after(5):
-            (reach,) = await ping([yto], count=2, timeout_seconds=0.2)
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with anyio.fail_after(5):
+        (reach,) = await ping([region("yto-01", url)], count=2, timeout_seconds=0.2)
+    server.close()
     assert reach.reason == "no answer within 0.2 s"
+    await asyncio.sleep(0.1)  # lets the server see it
 
 
 async def test_edges_that_hang_are_waited_for_side_by_side_but_few_at_once(

@@ -138,11 +138,11 @@ def test_caller_from_nowhere_gets_the_default(geoip_file: Path, address: str, pl
 
 def test_caller_of_whom_only_the_country_is_known(geoip_file: Path) -> None:
     _, out, _ = explain("81.4.0.1", geoip_file=geoip_file)
-    assert facts(out)["distance"] == "US's in the order of the file, others from the default region, yto-01"
+    assert facts(out)["distance"] == "US's in the order of the file, others from the middle of US"
     assert facts(out)["fallbacks"] == "nyc-02, was-01"
     _, out, _ = explain(PARIS, geoip_file=geoip_file)
     assert facts(out)["place"].startswith("FR, unknown coordinates, by ")
-    assert facts(out)["distance"] == "from the default region, yto-01"
+    assert facts(out)["distance"] == "from the middle of FR"
 
 
 def test_folded_address_is_told(geoip_file: Path) -> None:
