@@ -1,4 +1,4 @@
-"""Bodies of requests for text, made at random: some can be answered, most have something wrong."""
+"""Bodies of requests, made at random: some can be answered, most have something wrong."""
 
 from typing import Any
 
@@ -122,3 +122,18 @@ completions = st.fixed_dictionaries(
 )
 likely_chats = _few({"model": _MODEL, "messages": _CHATS}, _CHAT)
 likely_completions = _few({"model": _MODEL, "prompt": _PROMPTS}, _COMPLETION)
+
+likely_embeddings = _few(
+    {
+        "model": st.just("all-minilm-l6-v2"),
+        "input": st.sampled_from(
+            ["hello", ["a", "b"], [1, 2], [[1], [2, 3]], "", [], [""], [[]], "word " * 600, [-1], [10**6], 5]
+        ),
+    },
+    {
+        "encoding_format": st.sampled_from(["float", "base64", "hex"]),
+        "dimensions": st.integers(-1, 500),
+        "user": st.just("somebody"),
+        "task": st.just("search"),
+    },
+)
