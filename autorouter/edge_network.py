@@ -21,9 +21,9 @@ HEAD_START_SECONDS = 0.25
 """How long an address is tried before the next one is too (RFC 8305, section 5)."""
 
 LookUp = Callable[[str], Sequence[str]]
-"""Returns the addresses of a host, best first; it may block. Raises OSError, UnicodeError."""
+"""Returns the addresses of a host, best first; it may block. Raises OSError, ValueError."""
 
-Found = Sequence[str] | OSError | UnicodeError
+Found = Sequence[str] | OSError | ValueError
 """What a look-up comes to. Nobody may be there any longer whom an error could be raised to."""
 
 
@@ -49,7 +49,7 @@ class LookUps:
     def _find(self, host: str) -> Found:
         try:
             return self._look_up(host)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             return error
 
 
@@ -114,8 +114,8 @@ class EdgeNetwork(httpcore.AsyncNetworkBackend):
             return self._addresses
         if self._under_way is None:
             self._under_way = self._look_ups.start(host, late=self._late)
-        under_way, self._late = self._under_way, True
-        found = await asyncio.shield(asyncio.wrap_future(under_way))
+        self._late = True
+        found = await asyncio.shield(asyncio.wrap_future(self._under_way))
         self._under_way = None
         if not isinstance(found, Sequence):
             raise httpcore.ConnectError(str(found)) from found
