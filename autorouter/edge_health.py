@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Self
 
 from autorouter.grid_state import UNKNOWN, EdgeState, ModelState
@@ -16,6 +17,14 @@ class Thresholds:
     up_after: int
 
 
+class Manner(Enum):
+    """What an edge did with the last poll: it answered; it did not, but is not down yet; it did not."""
+
+    ANSWERING = "answering"
+    FAILING = "failing"
+    SILENT = "silent"
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeHealth:
     """One edge after some polls. ``streak`` counts the polls in a row that speak against ``state.up``.
@@ -27,6 +36,13 @@ class EdgeHealth:
     state: EdgeState = UNKNOWN
     was_up: bool = False
     streak: int = 0
+
+    @property
+    def manner(self) -> Manner:
+        """How it took the last poll; one that was never asked counts as answering."""
+        if self.state.up:
+            return Manner.FAILING if self.streak else Manner.ANSWERING
+        return Manner.ANSWERING if self.streak else Manner.SILENT
 
     def succeeded(self, status: EdgeStatus, thresholds: Thresholds) -> Self:
         """Return the health after a poll that was answered with *status*."""

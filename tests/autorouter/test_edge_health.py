@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autorouter.edge_health import EdgeHealth, Thresholds
+from autorouter.edge_health import EdgeHealth, Manner, Thresholds
 from autorouter.grid_state import UNKNOWN
 from shared.edge_status import EdgeStatus, ModelStatus
 
@@ -64,6 +64,15 @@ def after(outcomes: Sequence[bool], limits: Thresholds = DEFAULTS) -> EdgeHealth
 )
 def test_down_fast_and_up_slowly(outcomes: str, up: bool) -> None:
     assert after([outcome == "+" for outcome in outcomes]).state.up is up
+
+
+@given(polls, thresholds)
+def test_its_manner_is_what_the_last_poll_met(outcomes: list[bool], limits: Thresholds) -> None:
+    health = after(outcomes, limits)
+    if not outcomes or outcomes[-1]:
+        assert health.manner is Manner.ANSWERING
+    else:
+        assert health.manner is (Manner.FAILING if health.state.up else Manner.SILENT)
 
 
 def test_nobody_knows_anything_before_the_first_poll() -> None:

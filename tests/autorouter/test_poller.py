@@ -1,8 +1,5 @@
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -13,92 +10,27 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from autorouter import poller
-from autorouter.edge_client import Ask, Connect, Miss, connector
-from autorouter.edge_health import Thresholds
-from autorouter.grid_state import UNKNOWN, EdgeState, GridState
+from autorouter.edge_client import Miss
+from autorouter.edge_health import Manner
+from autorouter.grid_state import UNKNOWN, GridState
 from autorouter.poller import JITTER, Poller, Rhythm
 from autorouter.settings import AutorouterSettings
 from shared.edge_status import EdgeStatus
 from shared.regions import Region
 from tests.autorouter import edges
 from tests.autorouter.edges import eventually, region, status
+from tests.autorouter.polling import (
+    HTTP,
+    THRESHOLDS,
+    Clock,
+    Outcome,
+    in_turn,
+    scripted,
+    states,
+    watching,
+)
 
 pytestmark = pytest.mark.anyio
-
-THRESHOLDS = Thresholds(3, 10)
-QUICK = Rhythm(0.02, 1.0)
-HTTP = connector(SecretStr("s3cret"))
-
-Outcome = EdgeStatus | Exception | None
-"""What a poll comes to; None never comes."""
-
-
-@dataclass
-class Clock:
-    """A time that passes only while somebody sleeps."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await anyio.lowlevel.checkpoint()
-
-    def rhythm(self) -> Rhythm:
-        return Rhythm(1.0, 1.0, self, self.sleep)
-
-
-def scripted(outcome: Callable[[Region], Outcome]) -> Connect:
-    """Return what connects to edges that answer whatever *outcome* says."""
-
-    @asynccontextmanager
-    async def connect(region: Region, *, keep: bool) -> AsyncIterator[Ask]:
-        async def ask() -> EdgeStatus:
-            await anyio.lowlevel.checkpoint()
-            found = outcome(region)
-            if found is None:
-                await anyio.sleep_forever()
-            if isinstance(found, Exception):
-                raise found
-            assert found is not None
-            return found
-
-        yield ask
-
-    return connect
-
-
-def in_turn(outcomes: Sequence[Outcome]) -> Callable[[Region], Outcome]:
-    """Return *outcomes* one after another, the last of them for ever."""
-    left = list(outcomes)
-    return lambda region: left.pop(0) if len(left) > 1 else left[0]
-
-
-@asynccontextmanager
-async def watching(
-    regions: Iterable[Region], connect: Connect | None, rhythm: Rhythm = QUICK
-) -> AsyncIterator[Poller]:
-    made = Poller(regions, connect, rhythm, THRESHOLDS)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(made.run)
-        yield made
-        tasks.cancel_scope.cancel()
-
-
-async def states(outcomes: Sequence[Outcome]) -> list[EdgeState]:
-    """Return every state that the poller publishes of an edge on *outcomes*, the first before any."""
-    seen: list[EdgeState] = []
-    clock = Clock()
-    async with watching([region("a-01")], scripted(in_turn([*outcomes, None])), clock.rhythm()) as it:
-        while it.counts["a-01"].polls <= len(outcomes):
-            if not seen or it.state.of("a-01") is not seen[-1]:
-                seen.append(it.state.of("a-01"))
-            await anyio.lowlevel.checkpoint()
-    return seen
 
 
 async def test_the_first_polls_begin_at_once() -> None:
@@ -142,30 +74,6 @@ async def test_down_after_three_misses_and_up_after_ten_answers() -> None:
     assert [state.up for state in seen] == [True, True, False, True]
     assert seen[0] is UNKNOWN
     assert seen[1].models
-
-
-async def test_a_draining_edge_is_known_with_the_next_poll() -> None:
-    well, draining = status(), status(draining=True)
-    seen = await states([well, draining, well, Miss("stopping", leaving=True), well])
-    assert [state.draining for state in seen] == [False, False, True, False, True, False]
-    assert all(state.up for state in seen)
-
-
-async def test_the_state_is_replaced_only_when_something_changed() -> None:
-    clock = Clock()
-    async with watching([region("a-01")], scripted(lambda _: status(in_flight=1)), clock.rhythm()) as it:
-        await eventually(lambda: it.counts["a-01"].polls > 1)
-        before = it.state
-        await eventually(lambda: it.counts["a-01"].polls > 100)
-        assert it.state is before
-
-
-async def test_a_published_state_never_changes() -> None:
-    turns = in_turn([status(), Miss("gone")])
-    async with watching([region("a-01")], scripted(turns), Clock().rhythm()) as it:
-        first = it.state
-        await eventually(lambda: not it.state.of("a-01").up)
-    assert first == GridState({"a-01": UNKNOWN}, watched=True)
 
 
 async def test_polls_keep_their_rhythm_give_or_take_a_fifth() -> None:
@@ -295,92 +203,24 @@ async def test_polls_and_misses_are_counted() -> None:
         assert it.counts["a-01"].misses == 3
 
 
-async def test_new_regions_are_followed_and_old_ones_left() -> None:
-    async with (
-        edges.edge(edges.well()) as stays,
-        edges.edge(edges.well("b-01")) as leaves,
-        edges.edge(edges.well("c-01")) as comes,
-        watching([stays.region(), leaves.region("b-01")], HTTP) as it,
-    ):
-        await eventually(lambda: bool(it.state.of("a-01").models and it.state.of("b-01").models))
-        known = it.state.of("a-01")
-        polls = it.counts["a-01"].polls
-        it.follow([stays.region(), comes.region("c-01")])
-        assert it.state.edges == {"a-01": known, "c-01": UNKNOWN}
-        assert it.counts["a-01"].polls == polls
-        await eventually(lambda: bool(it.state.of("c-01").models))
-        await eventually(lambda: leaves.open == 0)
-        asked = len(leaves.heads)
-        await eventually(lambda: it.counts["a-01"].polls > polls + 10)
-        assert len(leaves.heads) == asked
-        assert set(it.state.edges) == set(it.counts) == {"a-01", "c-01"}
-        assert stays.opened == 1
-
-
-async def test_a_region_that_moved_is_watched_anew() -> None:
-    async with (
-        edges.edge(edges.well()) as before,
-        edges.edge(edges.hanging) as now,
-        watching([before.region()], HTTP, Rhythm(0.02, 60)) as it,
-    ):
-        await eventually(lambda: bool(it.state.of("a-01").models))
-        it.follow([now.region()])
-        assert it.state.of("a-01") is UNKNOWN
-        await eventually(lambda: now.open == 1 and before.open == 0)
-        assert it.counts["a-01"].polls == 1
-
-
-async def test_an_answer_that_was_under_way_when_its_region_left_is_dropped() -> None:
-    answered = anyio.Event()
-
-    @asynccontextmanager
-    async def connect(region: Region, *, keep: bool) -> AsyncIterator[Ask]:
-        async def ask() -> EdgeStatus:
-            with anyio.CancelScope(shield=True):
-                await answered.wait()
-            return status()
-
-        yield ask
-
-    async with watching([region("a-01")], connect) as it:
-        await eventually(lambda: it.counts["a-01"].polls == 1)
-        it.follow([])
-        answered.set()
-        await anyio.sleep(0.05)
-        assert it.state == GridState(watched=True)
-
-
-async def test_regions_may_change_before_the_watch_begins() -> None:
-    async with edges.edge(edges.well("b-01")) as edge:
-        it = Poller([region("a-01")], HTTP, QUICK, THRESHOLDS)
-        it.follow([edge.region("b-01")])
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(it.run)
-            await eventually(lambda: bool(it.state.of("b-01").models))
-            assert set(it.counts) == {"b-01"}
-            tasks.cancel_scope.cancel()
-
-
-async def test_a_region_that_came_and_left_at_once_is_not_asked() -> None:
-    async with edges.edge(edges.well("b-01")) as edge, watching([], HTTP) as it:
-        await anyio.sleep(0.05)
-        it.follow([edge.region("b-01")])
-        it.follow([])
-        await anyio.sleep(0.1)
-        assert (edge.opened, it.state) == (0, GridState(watched=True))
-
-
 async def test_only_so_many_polls_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "POLLS_AT_ONCE", 3)
+    few = {Manner.ANSWERING: 3, Manner.FAILING: 1, Manner.SILENT: 2}
+    monkeypatch.setattr(poller, "POLLS_AT_ONCE", few)
     async with edges.edge(edges.hanging) as edge:
         regions = [region(f"a-{number}", edge.url) for number in range(9)]
         async with watching(regions, HTTP, Rhythm(0.02, 0.1)) as it:
-            most = 0
+
+            def under_way() -> int:
+                return sum(counts.polls - counts.misses for counts in it.counts.values())
+
+            first, later = 0, 0
             while sum(counts.misses for counts in it.counts.values()) < 30:
-                most = max(most, sum(counts.polls - counts.misses for counts in it.counts.values()))
+                if all(counts.misses for counts in it.counts.values()):
+                    later = max(later, under_way())
+                elif not any(counts.misses for counts in it.counts.values()):
+                    first = max(first, under_way())
                 await anyio.sleep(0.005)
-        assert most == 3
-        assert min(counts.misses for counts in it.counts.values()) > 0
+        assert (first, later) == (3, 2)
 
 
 @pytest.mark.parametrize(("most", "kept"), [(2, True), (1, False)])
@@ -397,7 +237,8 @@ async def test_connections_are_kept_as_long_as_there_are_not_too_many(
     assert (a.opened == 1, b.opened == 1) == (kept, kept)
 
 
-async def test_a_survey_asks_every_edge_once() -> None:
+async def test_a_survey_asks_every_edge_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "PAUSE_PER_EDGE_SECONDS", 1e9)
     async with edges.edge(edges.well()) as well, edges.edge(edges.hanging) as hung:
         regions = [well.region(), hung.region("b-01"), region("c-01")]
         with anyio.fail_after(20):
@@ -411,13 +252,28 @@ async def test_a_survey_asks_every_edge_once() -> None:
     assert (len(well.heads), len(hung.heads)) == (1, 1)
 
 
-async def test_two_pollers_of_the_same_edges_say_the_same() -> None:
-    async with edges.edge(edges.well()) as well:
-        regions = [well.region(), well.region("b-01"), region("c-01")]
-        async with watching(regions, HTTP) as one, watching(regions, HTTP) as other:
-            await eventually(lambda: all(counts.polls > 5 for counts in one.counts.values()))
-            await eventually(lambda: all(counts.polls > 5 for counts in other.counts.values()))
-            assert one.state == other.state
+async def test_edges_that_hang_delay_neither_those_that_answer_nor_news_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = {Manner.ANSWERING: 2, Manner.FAILING: 1, Manner.SILENT: 1}
+    monkeypatch.setattr(poller, "POLLS_AT_ONCE", few)
+    dies = anyio.Event()
+
+    def outcome(where: Region) -> Outcome:
+        well = where.id == "a-01" or (where.id == "b-01" and not dies.is_set())
+        return status(where.id) if well else None
+
+    hung = [region(f"h-{number}") for number in range(100)]
+    regions = [region("a-01"), region("b-01"), *hung]
+    async with watching(regions, scripted(outcome), Rhythm(0.02, 0.1)) as it:
+        await eventually(lambda: all(it.counts[where.id].misses for where in hung))
+        before = it.counts["a-01"].polls
+        # Those that hang take ten seconds to be asked once more.
+        with anyio.fail_after(5):
+            await eventually(lambda: it.counts["a-01"].polls > before + 50)
+            dies.set()
+            await eventually(lambda: not it.state.of("b-01").up)
+        assert it.counts["a-01"].misses == 0
 
 
 @pytest.fixture
