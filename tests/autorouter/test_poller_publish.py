@@ -106,8 +106,9 @@ async def test_that_an_edge_drains_is_published_at_once(monkeypatch: pytest.Monk
     outcomes = scripted(lambda where: turns[where.id](where))
     async with watching([region("a-01"), region("b-01")], outcomes, Clock().rhythm()) as it:
         first = it.state
-        while it.state is first:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(20):
+            while it.state is first:
+                await anyio.lowlevel.checkpoint()
         assert it.counts["a-01"].polls in (6, 7)
         assert it.state.of("a-01").draining
         assert it.state.of("b-01").models
