@@ -121,7 +121,24 @@ def test_without_a_country_the_viewers_address_counts_and_nothing_is_shared(
     sent["CloudFront-Viewer-Address"] = "9.9.9.9:46532"
     assert behind(geoip, PROOF | sent) == Location(None, Source.NONE)
     sent["CloudFront-Viewer-Address"] = "unknown"
-    assert behind(geoip, PROOF | sent) == Location(IN_BRITAIN, Source.GEOIP)
+    assert behind(geoip, PROOF | sent) == Location(None, Source.NONE)
+
+
+def test_who_came_through_a_network_that_tells_nothing_is_not_where_its_machine_is(geoip: GeoIP) -> None:
+    assert behind(geoip, PROOF, BRITAIN) == Location(None, Source.NONE)
+    forwarded = PROOF | {"X-Forwarded-For": BRITAIN}
+    found = behind(geoip, forwarded, "10.0.0.1", autorouter_trusted_proxies="10.0.0.1")
+    assert found == Location(None, Source.NONE)
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_who_is_behind_a_proxy_that_says_nothing_usable_is_not_where_the_proxy_is(
+    geoip: GeoIP, header: str
+) -> None:
+    for value in ("", "unknown", CANADA + "x", BRITAIN, f"for={BRITAIN}"):
+        found = locate(geoip, {header: value}, BRITAIN, autorouter_trusted_proxies=BRITAIN)
+        assert found == Location(None, Source.NONE), value
+    assert locate(geoip, {}, BRITAIN, autorouter_trusted_proxies=BRITAIN).place == IN_BRITAIN
 
 
 class TestCoordinates:
@@ -158,7 +175,8 @@ def test_headers_without_a_proof_count_for_nothing(geoip: GeoIP, sent: dict[str,
 
 def test_proof_without_a_network_that_is_named_counts_for_nothing(geoip: GeoIP) -> None:
     assert locate(geoip, PROOF | ONTARIO, autorouter_cdn_secret=SecretStr(SECRET)).source is Source.GEOIP
-    assert behind(geoip, PROOF | ONTARIO, autorouter_cdn="cloudflare").source is Source.GEOIP
+    found = behind(geoip, PROOF | ONTARIO, autorouter_cdn="cloudflare")
+    assert found == Location(None, Source.NONE)
 
 
 def test_trusted_network_proves_it_too_also_before_a_proxy(geoip: GeoIP) -> None:
@@ -179,7 +197,8 @@ def test_headers_of_two_networks_count_for_nothing(geoip: GeoIP) -> None:
     both = "cloudfront,cloudflare"
     sent = PROOF | {"CF-IPCountry": "GB"}
     assert behind(geoip, sent, CANADA, autorouter_cdn=both).vary == ("CF-IPCountry", "CF-Region-Code")
-    assert behind(geoip, sent | ONTARIO, CANADA, autorouter_cdn=both) == Location(IN_CANADA, Source.GEOIP)
+    found = behind(geoip, sent | ONTARIO, CANADA, autorouter_cdn=both)
+    assert found == Location(None, Source.NONE)
 
 
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=12) | st.sampled_from(

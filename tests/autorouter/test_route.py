@@ -358,12 +358,17 @@ def malformed(count: int) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
-async def test_thousand_malformed_forwarding_headers_leave_the_proxy_as_caller(
+async def test_thousand_malformed_forwarding_headers_lead_to_the_default_region(
     start: Start, header: str
 ) -> None:
-    async with start(autorouter_trusted_proxies=TORONTO) as autorouter, autorouter.client(TORONTO) as client:
-        plain = (await client.get("/v1/route")).json()
-        assert plain["region"] == "yto-01"
+    async with (
+        start(autorouter_trusted_proxies=TORONTO, default_region="lax-01") as autorouter,
+        autorouter.client("127.0.0.1") as nobody,
+        autorouter.client(TORONTO) as client,
+    ):
+        plain = (await nobody.get("/v1/route")).json()
+        assert (plain["region"], plain["reason"]) == ("lax-01", "default")
+        assert (await client.get("/v1/route")).json()["region"] == "yto-01"
         good = {header: LONDON if header == "x-forwarded-for" else f"for={LONDON}"}
         assert (await client.get("/v1/route", headers=good)).json()["region"] == "yul-01"
         for value in malformed(1000):
