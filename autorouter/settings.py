@@ -25,7 +25,8 @@ class AutorouterSettings(CommonSettings):
     autorouter_cdn: StringList = Field(
         default=(),
         description="Content delivery networks in front whose viewer headers tell where a caller is: "
-        f"{', '.join(CDNS)}. Needs the secret or the networks below",
+        f"{', '.join(CDNS)}. Needs the secret or the networks below; cloudflare-locations is for zones that "
+        "add visitor location headers, without which callers could write these",
     )
     autorouter_cdn_secret: SecretStr | None = Field(
         default=None,
@@ -98,6 +99,11 @@ class AutorouterSettings(CommonSettings):
         for name in names:
             if name not in CDNS:
                 raise ValueError(f"{name!r} is none of {', '.join(CDNS)}")
+        told_by: dict[str, str] = {}
+        for name in names:
+            other = told_by.setdefault(CDNS[name].country, name)
+            if other != name:
+                raise ValueError(f"{other} and {name} have the same header for the country; name one of them")
         return tuple(dict.fromkeys(names))
 
     @field_validator("autorouter_cdn_secret")

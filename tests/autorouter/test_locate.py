@@ -196,9 +196,21 @@ def test_headers_of_two_networks_count_for_nothing(geoip: GeoIP) -> None:
     """One of them passed on what the caller wrote in the other's name."""
     both = "cloudfront,cloudflare"
     sent = PROOF | {"CF-IPCountry": "GB"}
-    assert behind(geoip, sent, CANADA, autorouter_cdn=both).vary == ("CF-IPCountry", "CF-Region-Code")
+    assert behind(geoip, sent, CANADA, autorouter_cdn=both).vary == ("CF-IPCountry",)
     found = behind(geoip, sent | ONTARIO, CANADA, autorouter_cdn=both)
     assert found == Location(None, Source.NONE)
+
+
+def test_callers_own_headers_do_not_place_him_where_the_network_passes_them_on(geoip: GeoIP) -> None:
+    """Plain Cloudflare tells the country, and leaves the headers of the transform as the caller wrote them."""
+    sent = PROOF | {"CF-IPCountry": "CA", "CF-Region-Code": "BC", "CF-IPLatitude": "1", "CF-IPLongitude": "1"}
+    for precision in ("subdivision", "coordinates"):
+        found = behind(geoip, sent, autorouter_cdn="cloudflare", autorouter_cdn_precision=precision)
+        assert found.place == Place("CA", None, None, None)
+    found = behind(geoip, sent, autorouter_cdn="cloudflare-locations")
+    assert found == Location(
+        middle("CA", "BC"), Source.CDN, shared=True, vary=("CF-IPCountry", "CF-Region-Code")
+    )
 
 
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=12) | st.sampled_from(
@@ -211,7 +223,7 @@ anything = st.lists(st.tuples(st.sampled_from(names), values), max_size=10).map(
 )
 precisions = st.sampled_from(["subdivision", "coordinates"])
 EVERYTHING: dict[str, Any] = {
-    "autorouter_cdn": ",".join(CDNS),
+    "autorouter_cdn": ",".join(sorted(CDNS.keys() - {"cloudflare"})),
     "autorouter_cdn_secret": SecretStr(SECRET),
     "autorouter_cdn_networks": "192.0.2.0/24",
     "autorouter_trusted_proxies": "10.0.0.0/8",

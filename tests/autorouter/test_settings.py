@@ -56,6 +56,7 @@ def test_without_a_proof_the_start_is_refused() -> None:
     [
         ("autorouter_cdn", "cloudfront,akamai"),
         ("autorouter_cdn", "CloudFront"),
+        ("autorouter_cdn", "cloudflare,cloudflare-locations"),
         ("autorouter_cdn_secret", ""),
         ("autorouter_cdn_secret", " s3cret"),
         ("autorouter_cdn_secret", "s3cr\u00e9t"),
