@@ -48,7 +48,8 @@ class Reason(StrEnum):
 class Choice:
     """The region to use and those to try after it, best first. ``distance_km`` is the great circle from
     the caller to ``region``; None when the caller's coordinates are unknown. It is ``degraded`` when no
-    region seems available, so that this one is a guess.
+    region seems available, and ``unheard`` when the edge is watched but has not told yet how it is: either
+    way it is a guess.
     """
 
     region: Region
@@ -56,6 +57,7 @@ class Choice:
     distance_km: float | None
     reason: Reason
     degraded: bool = False
+    unheard: bool = False
 
 
 class NoChoice(LookupError):
@@ -131,6 +133,7 @@ def choose(
         distance_km=distance_to(best.region, place),
         reason=best.reason,
         degraded=not available,
+        unheard=state.watched and state.of(best.region.id).models is None,
     )
 
 

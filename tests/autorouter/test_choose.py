@@ -81,9 +81,7 @@ def expected(place: Place | None, scope: Scope, model: str | None, grid: Grid, s
         using = [known[asked]] if asked is not None else [m for m in known.values() if m.ready]
         if not using or not using[0].ready:
             return 2
-        if any(m.full for m in using):
-            return 4
-        return 1 if any(m.busy for m in using) else 0
+        return min(4 if m.full else 1 if m.busy else 0 for m in using)
 
     country = place.country if place is not None else None
     subdivision = place.subdivision if place is not None else None
@@ -438,3 +436,15 @@ def test_global_scope_is_read(text: str) -> None:
 @pytest.mark.parametrize("text", [None, "", "country", "COUNTRY", "globa", "global,country", "%00", "世界"])
 def test_any_other_scope_is_country(text: str | None) -> None:
     assert parse_scope(text) is Scope.COUNTRY
+
+
+def test_choice_of_an_edge_that_has_not_told_yet_is_marked() -> None:
+    grid = Grid.of([region("a-01", "CA", 0, 0), region("b-01", "CA", 0, 1)], None)
+    here = Place("CA", None, 0, 0)
+    heard = EdgeState(models={"m": ModelState("m")})
+    for edges, unheard in (({}, True), ({"b-01": heard}, True), ({"a-01": heard}, False)):
+        choice = choose(here, Scope.COUNTRY, None, grid, GridState(edges, watched=True))
+        assert (choice.region.id, choice.unheard) == ("a-01", unheard)
+        named = choose(here, Scope.COUNTRY, None, grid, GridState(edges, watched=True), "a-01")
+        assert named.unheard is unheard
+    assert not choose(here, Scope.COUNTRY, None, grid, UNWATCHED).unheard
