@@ -202,7 +202,7 @@ def test_headers_of_two_networks_count_for_nothing(geoip: GeoIP) -> None:
 
 
 def test_callers_own_headers_do_not_place_him_where_the_network_passes_them_on(geoip: GeoIP) -> None:
-    """Plain Cloudflare tells the country, and leaves the headers of the transform as the caller wrote them."""
+    """Plain Cloudflare tells the country, and leaves the transform's headers as the caller wrote them."""
     sent = PROOF | {"CF-IPCountry": "CA", "CF-Region-Code": "BC", "CF-IPLatitude": "1", "CF-IPLongitude": "1"}
     for precision in ("subdivision", "coordinates"):
         found = behind(geoip, sent, autorouter_cdn="cloudflare", autorouter_cdn_precision=precision)
