@@ -260,7 +260,7 @@ SPOOFS = {
 TRUSTING = {
     "autorouter_trusted_proxies": "10.0.0.0/8",
     "autorouter_cdn": "cloudfront,cloudflare,vercel,bunny",
-    "autorouter_cdn_secret": "a secret of the test",
+    "autorouter_cdn_secret": "a-secret-of-the-test",
     "autorouter_cdn_networks": "192.0.2.0/24",
 }
 
