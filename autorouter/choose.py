@@ -7,11 +7,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from autorouter.grid import Coordinates, Grid
+from autorouter.grid import Grid
 from autorouter.grid_state import GridState
 from autorouter.nearest import unit_vector
 from autorouter.place import Place
 from autorouter.standing import Roster, Standing, standings
+from autorouter.subdivisions import Coordinates, country_middle
 from shared.regions import Region
 
 EARTH_RADIUS_KM = 6371.0088
@@ -224,7 +225,7 @@ def origin(place: Place | None, grid: Grid) -> tuple[Coordinates, Reason]:
     if place is not None:
         if place.lat is not None and place.lon is not None:
             return (place.lat, place.lon), Reason.NEAREST
-        middle = grid.middle(place.country) if place.country is not None else None
+        middle = country_middle(place.country) if place.country is not None else None
         if middle is not None:
             return middle, Reason.NEAREST
     return (grid.default.lat, grid.default.lon), Reason.DEFAULT

@@ -23,9 +23,11 @@ from autorouter.grid import Grid
 from autorouter.grid_state import EdgeState, GridState, ModelState
 from autorouter.nearest import unit_vector
 from autorouter.place import Place
+from autorouter.subdivisions import country_middle
 from shared.regions import Region
 from tests.autorouter.grids import (
     MODELS,
+    UNINHABITED,
     countries,
     grids,
     grids_in_states,
@@ -87,7 +89,7 @@ def expected(place: Place | None, scope: Scope, model: str | None, grid: Grid, s
     subdivision = place.subdivision if place is not None else None
     rule = grid.overrides.get(f"{country}-{subdivision}", grid.overrides.get(str(country), ()))
     located = place is not None and place.lat is not None and place.lon is not None
-    spot = (place.lat, place.lon) if place is not None and located else grid.middle(str(country))
+    spot = (place.lat, place.lon) if place is not None and located else country_middle(str(country))
     lost = spot is None
     lat, lon = spot or (grid.default.lat, grid.default.lon)
     here = unit_vector(lat or 0, lon or 0)
@@ -138,7 +140,7 @@ def test_two_autorouters_in_the_same_state_answer_the_same(
     items = list(state.edges.items())
     chance.shuffle(items)
     other_state = GridState(dict(items), state.watched)
-    other = Grid.of(grid.regions, grid.default.id, grid.overrides, grid.middle)
+    other = Grid.of(grid.regions, grid.default.id, grid.overrides)
     for earlier in (UNWATCHED, other_state):
         _attempt(None, Scope.GLOBAL, "b", other, earlier)
     assert _attempt(place, scope, model, grid, state) == _attempt(place, scope, model, other, other_state)
@@ -164,7 +166,7 @@ def test_order_of_the_file_does_not_matter_where_the_caller_is_known(
     grid, state = grid_in_state
     regions = list(grid.regions)
     chance.shuffle(regions)
-    turned = Grid.of(regions, grid.default.id, grid.overrides, grid.middle)
+    turned = Grid.of(regions, grid.default.id, grid.overrides)
     assert _attempt(place, scope, model, turned, state) == _attempt(place, scope, model, grid, state)
 
 
@@ -214,7 +216,7 @@ def test_fallbacks_are_what_would_be_chosen_without_those_before(
     for before, fallback in zip((choice.region, *choice.fallbacks), choice.fallbacks, strict=False):
         regions = [one for one in left.regions if one != before]
         rules = {key: tuple(one for one in rule if one != before) for key, rule in left.overrides.items()}
-        left = Grid.of(regions, None, rules, grid.middle)
+        left = Grid.of(regions, None, rules)
         assert choose(place, scope, model, left, state).region == fallback
 
 
@@ -224,7 +226,7 @@ def test_caller_from_nowhere_gets_the_default(scope: Scope, grid: Grid) -> None:
     assert (choice.region, choice.reason, choice.distance_km) == (grid.default, Reason.DEFAULT, None)
 
 
-@given(countries, grids().map(plain))
+@given(countries | st.just(UNINHABITED), grids().map(plain))
 def test_country_without_coordinates_has_its_regions_in_the_order_of_their_file(
     country: str, grid: Grid
 ) -> None:
@@ -233,6 +235,8 @@ def test_country_without_coordinates_has_its_regions_in_the_order_of_their_file(
     if at_home:
         assert [choice.region, *choice.fallbacks][: len(at_home)] == at_home[: 1 + FALLBACKS]
         assert choice.reason is Reason.COUNTRY
+    elif country_middle(country) is not None:
+        assert choice.reason is Reason.NEAREST
     else:
         assert (choice.region, choice.reason) == (grid.default, Reason.DEFAULT)
     assert choice.distance_km is None
@@ -258,7 +262,7 @@ DRAINING = replace(GOOD, draining=True)
 
 
 def grid_of(overrides: Mapping[str, tuple[Region, ...]] | None = None) -> Grid:
-    return Grid.of(REGIONS, None, overrides, {"IE": (53.0, -8.0)}.get)
+    return Grid.of(REGIONS, None, overrides)
 
 
 def watched(**edges: EdgeState) -> GridState:
