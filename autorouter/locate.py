@@ -93,17 +93,15 @@ class Locator:
 
     def _of_viewer(self, viewer: Viewer, country: str, names: ViewerHeaders) -> Location:
         subdivision = viewer.subdivision
-        middle = subdivisions.subdivision_middle(country, subdivision) if subdivision is not None else None
         if self.precision == "subdivision":
-            return Location(
-                _at(country, subdivision, middle), Source.CDN, shared=True, vary=names.of_subdivision
-            )
+            place = in_the_middle(country, subdivision)
+            return Location(place, Source.CDN, shared=True, vary=names.of_subdivision)
         if viewer.coordinates is not None:
-            place = _at(country, subdivision, viewer.coordinates)
+            place = Place(country, subdivision, *viewer.coordinates)
             return Location(place, Source.CDN, shared=True, vary=names.of_coordinates)
         by_address = self.geoip.place(viewer.address) if viewer.address is not None else None
         if by_address is None or by_address.country != country or by_address.lat is None:
-            return Location(_at(country, subdivision, middle), Source.CDN)
+            return Location(in_the_middle(country, subdivision), Source.CDN)
         return Location(Place(country, subdivision, by_address.lat, by_address.lon), Source.CDN)
 
     def _of_address(self, address: Address | None) -> Location:
@@ -111,6 +109,21 @@ class Locator:
         return Location(place, Source.GEOIP) if place is not None else NOWHERE
 
 
-def _at(country: str, subdivision: str | None, coordinates: subdivisions.Coordinates | None) -> Place:
-    lat, lon = coordinates if coordinates is not None else (None, None)
+def in_the_middle(country: str, subdivision: str | None) -> Place:
+    """Return the one place of all whom a network puts into *subdivision*, or only into *country*."""
+    middle = subdivisions.subdivision_middle(country, subdivision) if subdivision is not None else None
+    lat, lon = middle if middle is not None else (None, None)
     return Place(country, subdivision, lat, lon)
+
+
+def cdn_place(place: Place | None, settings: AutorouterSettings) -> Place | None:
+    """Return where a caller at *place* is to the autorouter if he asks through a network that *settings*
+    name; None if they name none, or if that hangs on more than his subdivision.
+    """
+    cdns = [CDNS[name] for name in settings.autorouter_cdn]
+    if not cdns or settings.autorouter_cdn_precision != "subdivision":
+        return None
+    if place is None or place.country is None:
+        return None
+    told = any(names.subdivision is not None for names in cdns)
+    return in_the_middle(place.country, place.subdivision if told else None)
