@@ -1,18 +1,22 @@
 """Asks an edge how it is."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from typing import Protocol
 
+import httpcore
 import httpx
 import orjson
 from pydantic import SecretStr
 
+from autorouter.edge_network import EdgeNetwork, LookUp, LookUps, look_up
 from shared.edge_status import CONTENT_TYPE, MAX_BYTES, PATH, EdgeStatus, StatusError, decode
 from shared.regions import Region
 
 Ask = Callable[[], Awaitable[EdgeStatus]]
 """Asks one edge once. It has no deadline of its own. Raises Miss."""
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 HINTS = {
     401: "its internal secret is another",
@@ -38,48 +42,57 @@ class Connect(Protocol):
     def __call__(self, region: Region, *, keep: bool) -> AbstractAsyncContextManager[Ask]: ...
 
 
-def connector(secret: SecretStr) -> Connect:
+FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+
+IDLE_SECONDS = 5.0
+"""How long a connection is kept: servers close theirs after such a time, Hypercorn after 5 s."""
+
+
+def connector(secret: SecretStr, *, look_up: LookUp = look_up) -> Connect:
     """Return what connects to edges by HTTP, with *secret*.
 
     Certificates are checked, against SSL_CERT_FILE or SSL_CERT_DIR where one is set.
-    Every edge has a client of its own, since httpx looks through all connections of a client at every
+    Every edge has a pool of its own, since httpcore looks through all connections of a pool at every
     request.
     """
     tls = httpx.create_ssl_context()
-    headers = {
-        "Authorization": f"Bearer {secret.get_secret_value()}",
-        "Accept": CONTENT_TYPE,
-        "Accept-Encoding": "identity",
-        "User-Agent": "nearedge-autorouter",
-    }
+    look_ups = LookUps(look_up)
+    headers = [
+        (b"Authorization", f"Bearer {secret.get_secret_value()}".encode()),
+        (b"Accept", CONTENT_TYPE.encode()),
+        (b"Accept-Encoding", b"identity"),
+        (b"User-Agent", b"nearedge-autorouter"),
+    ]
 
     @asynccontextmanager
     async def connect(region: Region, *, keep: bool) -> AsyncIterator[Ask]:
-        async with httpx.AsyncClient(
-            headers=headers,
-            verify=tls,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113 - whoever asks has a deadline for the whole
-            limits=httpx.Limits(max_keepalive_connections=1 if keep else 0),
-        ) as client:
+        with closing(EdgeNetwork(look_ups)) as network:
+            async with httpcore.AsyncConnectionPool(
+                ssl_context=tls,
+                max_keepalive_connections=1 if keep else 0,
+                keepalive_expiry=IDLE_SECONDS,
+                network_backend=network,
+            ) as pool:
 
-            async def ask() -> EdgeStatus:
-                return await _ask(client, region)
+                async def ask() -> EdgeStatus:
+                    return await _ask(pool, region, headers)
 
-            yield ask
+                yield ask
 
     return connect
 
 
-async def _ask(client: httpx.AsyncClient, region: Region) -> EdgeStatus:
+async def _ask(pool: httpcore.AsyncConnectionPool, region: Region, headers: Headers) -> EdgeStatus:
     try:
-        async with client.stream("GET", region.url + PATH) as response:
+        url = httpx.URL(region.url + PATH)
+        asked = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        sent = [(b"Host", url.netloc), *headers]
+        async with pool.stream("GET", asked, headers=sent) as response:
             body = await _read(response)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (*FAILURES, httpx.InvalidURL, OSError) as error:
         raise Miss(f"{type(error).__name__}: {error}"[:200]) from error
-    if response.status_code != 200:
-        raise _refused(response.status_code, body)
+    if response.status != 200:
+        raise _refused(response.status, body)
     try:
         status = decode(body)
     except StatusError as error:
@@ -89,10 +102,10 @@ async def _ask(client: httpx.AsyncClient, region: Region) -> EdgeStatus:
     return status
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpcore.Response) -> bytes:
     """Return the body as it was sent, neither unpacked nor longer than a status may be."""
     body = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.aiter_stream():
         body += piece
         if len(body) > MAX_BYTES:
             raise Miss(f"its answer is longer than {MAX_BYTES} bytes")
