@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio
 import anyio.to_thread
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -29,6 +30,8 @@ from autorouter.verbs import VerbMiddleware
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
 from shared.http.stack import wrap
+
+log = structlog.get_logger(__name__)
 
 REFRESH_SECONDS = 5.0
 """How often a new GeoIP file is looked for, so that an update needs no restart."""
@@ -90,7 +93,11 @@ def _publish(app: Starlette, grid: Grid) -> None:
 async def _follow(geoip: GeoIP) -> None:
     while True:
         await anyio.sleep(REFRESH_SECONDS)
-        await anyio.to_thread.run_sync(geoip.refresh)
+        try:
+            await anyio.to_thread.run_sync(geoip.refresh)
+        except Exception:
+            # Whatever it is, the file at hand still answers.
+            log.exception("geoip_refresh_failed")
 
 
 def build_service(settings: AutorouterSettings, *, drain: Drain) -> ASGIApp:

@@ -12,7 +12,8 @@ from autorouter.settings import AutorouterSettings
 
 GUESS_SECONDS = 30
 """The longest that anybody may keep a guess: an answer to a caller from nowhere, or one that was made while
-every edge looks down. Better knowledge should not have to wait for the old answer to expire."""
+every edge looks down or before its edge was heard of. Better knowledge should not have to wait for the old
+answer to expire."""
 
 _TAGS = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 TAGS_CHARACTERS = 4096
@@ -42,7 +43,7 @@ class CacheTimes:
 
 def is_guess(choice: Choice) -> bool:
     """Whether *choice* was made for want of knowledge."""
-    return choice.degraded or choice.reason is Reason.DEFAULT
+    return choice.degraded or choice.unheard or choice.reason is Reason.DEFAULT
 
 
 def ttl_seconds(choice: Choice, times: CacheTimes) -> int:

@@ -38,9 +38,12 @@ CDNS: Mapping[str, ViewerHeaders] = {
         address="CloudFront-Viewer-Address",
         address_has_port=True,
     ),
-    # https://developers.cloudflare.com/rules/transform/managed-transforms/reference/: "Add visitor location
-    # headers". Without that transform there is CF-IPCountry only; it is XX for unknown and T1 for Tor.
-    "cloudflare": ViewerHeaders(
+    # https://developers.cloudflare.com/fundamentals/reference/http-headers/: the country is XX for unknown
+    # and T1 for Tor.
+    "cloudflare": ViewerHeaders(country="CF-IPCountry", address="CF-Connecting-IP"),
+    # https://developers.cloudflare.com/rules/transform/managed-transforms/reference/: zones that "add visitor
+    # location headers". In any other these are what the caller wrote.
+    "cloudflare-locations": ViewerHeaders(
         country="CF-IPCountry",
         subdivision="CF-Region-Code",
         latitude="CF-IPLatitude",

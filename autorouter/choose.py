@@ -7,11 +7,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from autorouter.grid import Coordinates, Grid
+from autorouter.grid import Grid
 from autorouter.grid_state import GridState
 from autorouter.nearest import unit_vector
 from autorouter.place import Place
 from autorouter.standing import Roster, Standing, standings
+from autorouter.subdivisions import Coordinates, country_middle
 from shared.regions import Region
 
 EARTH_RADIUS_KM = 6371.0088
@@ -48,7 +49,8 @@ class Reason(StrEnum):
 class Choice:
     """The region to use and those to try after it, best first. ``distance_km`` is the great circle from
     the caller to ``region``; None when the caller's coordinates are unknown. It is ``degraded`` when no
-    region seems available, so that this one is a guess.
+    region seems available, and ``unheard`` when the edge is watched but has not told yet how it is: either
+    way it is a guess.
     """
 
     region: Region
@@ -56,6 +58,7 @@ class Choice:
     distance_km: float | None
     reason: Reason
     degraded: bool = False
+    unheard: bool = False
 
 
 class NoChoice(LookupError):
@@ -131,6 +134,7 @@ def choose(
         distance_km=distance_to(best.region, place),
         reason=best.reason,
         degraded=not available,
+        unheard=state.watched and state.of(best.region.id).models is None,
     )
 
 
@@ -221,7 +225,7 @@ def origin(place: Place | None, grid: Grid) -> tuple[Coordinates, Reason]:
     if place is not None:
         if place.lat is not None and place.lon is not None:
             return (place.lat, place.lon), Reason.NEAREST
-        middle = grid.middle(place.country) if place.country is not None else None
+        middle = country_middle(place.country) if place.country is not None else None
         if middle is not None:
             return middle, Reason.NEAREST
     return (grid.default.lat, grid.default.lon), Reason.DEFAULT

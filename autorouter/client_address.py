@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
 
 from autorouter.forwarded import for_nodes
 from autorouter.networks import Address, Networks
 
 MAX_HOPS = 32
-"""How many proxies are walked past at most; a chain that has more ends at the last of these."""
+"""How many proxies are walked past at most; who is behind more is unknown."""
 
 _LONGEST = 64
 """Characters of an address at most, brackets, port and what blanks may be around it included."""
@@ -41,39 +42,51 @@ def _read(text: str) -> Address | None:
     return address
 
 
-def client_hops(
+class Trail(NamedTuple):
+    """``hops`` lead from the socket towards the caller, past trusted proxies only. ``caller`` is who is at
+    the end, None where nobody can tell.
+    """
+
+    hops: tuple[Address, ...]
+    caller: Address | None
+
+
+NOBODY = Trail((), None)
+
+
+def client_trail(
     peer: str | None,
     trusted_proxies: Networks,
     *,
     x_forwarded_for: Sequence[str] = (),
     forwarded: Sequence[str] = (),
-) -> tuple[Address, ...]:
-    """Return the hops from the socket to the caller, who is the last: the nearest that is no trusted proxy.
+) -> Trail:
+    """Return the trail from the socket to the caller: the nearest hop that is no trusted proxy.
 
     *peer* is the socket's address; the headers are given in the order of arrival. Each proxy appends the
     address that it was called from, so only entries right of the first untrusted hop are worth anything;
-    the rest is what the caller chose to write. An entry that is no address ends the walk at the hop
-    before it. Empty if the socket has no IP address.
+    the rest is what the caller chose to write. A trusted proxy that forwards for nobody, without either
+    header, calls on its own behalf. One whose headers lead to no caller, since an entry is no address or
+    all are trusted proxies, forwards for somebody unknown, who is not where the proxy is.
 
     A proxy that writes one of the two headers passes the other on as the caller wrote it, and nobody here
-    knows which it writes. So where both are given, they count only if they lead to the same caller;
-    otherwise the socket is all there is.
+    knows which it writes. So where both are given, they count only if they lead to the same caller.
     """
     first = parse_address(peer) if peer is not None else None
     if first is None:
-        return ()
+        return NOBODY
     if first not in trusted_proxies or not (x_forwarded_for or forwarded):
-        return (first,)
+        return Trail((first,), first)
     by_x_forwarded_for = _walk(first, _entries(x_forwarded_for), trusted_proxies)
     by_forwarded = _walk(first, _nodes(forwarded), trusted_proxies)
     if not forwarded:
         return by_x_forwarded_for
-    if not x_forwarded_for or by_x_forwarded_for[-1] == by_forwarded[-1]:
+    if not x_forwarded_for or by_x_forwarded_for.caller == by_forwarded.caller:
         return by_forwarded
-    return (first,)
+    return Trail((first,), None)
 
 
-def _walk(first: Address, entries: Iterable[str | None], trusted_proxies: Networks) -> tuple[Address, ...]:
+def _walk(first: Address, entries: Iterable[str | None], trusted_proxies: Networks) -> Trail:
     hops = [first]
     for entry in entries:
         if hops[-1] not in trusted_proxies or len(hops) > MAX_HOPS:
@@ -82,7 +95,7 @@ def _walk(first: Address, entries: Iterable[str | None], trusted_proxies: Networ
         if before is None:
             break
         hops.append(before)
-    return tuple(hops)
+    return Trail(tuple(hops), hops[-1] if hops[-1] not in trusted_proxies else None)
 
 
 def _entries(lines: Sequence[str]) -> Iterator[str]:

@@ -69,8 +69,8 @@ def _models(status: EdgeStatus, before: Mapping[str, ModelState]) -> dict[str, M
         model = ModelState(
             told.id,
             ready=told.state == "loaded",
-            busy=_is_busy(told, was is not None and was.busy),
-            full=told.in_flight >= told.limit,
+            busy=_holds(told, told.soft_limit, was is not None and was.busy),
+            full=_holds(told, told.limit, was is not None and was.full),
         )
         for name in (told.id, *told.names):
             models.setdefault(_key(name), model)
@@ -81,8 +81,8 @@ def _key(name: str) -> str:
     return name.strip().lower()
 
 
-def _is_busy(model: ModelStatus, was_busy: bool) -> bool:
-    """Busy from the soft limit on; no longer at 80 % of it, so that one request more or less is no change."""
-    if was_busy:
-        return 5 * model.in_flight > 4 * model.soft_limit
-    return model.in_flight >= model.soft_limit
+def _holds(model: ModelStatus, limit: int, held: bool) -> bool:
+    """Whether *model* holds *limit* requests, or if it *held* them before still more than 80 % of that: one
+    request more or less is no change.
+    """
+    return 5 * model.in_flight > 4 * limit if held else model.in_flight >= limit

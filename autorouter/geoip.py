@@ -32,7 +32,7 @@ def default_file(cache: Path) -> Path:
 
 class GeoIP:
     """The City or Country file at a path. ``replaced`` and ``refused`` count the files that came after the
-    first; ``refusal`` says why the one at the path is not in use, None if it is.
+    first.
     """
 
     def __init__(self, path: Path, file: GeoIPFile, *, copy: bool) -> None:
@@ -43,7 +43,6 @@ class GeoIP:
         self._found_broken = False
         self.replaced = 0
         self.refused = 0
-        self.refusal: str | None = None
 
     @classmethod
     def open(cls, path: Path, *, copy: bool = False) -> Self:
@@ -77,14 +76,12 @@ class GeoIP:
         except GeoIPError as error:
             log.warning("geoip_file_refused", reason=str(error))
             self.refused += 1
-            self.refusal = str(error)
             return False
         # The old one is not closed: a look-up that runs just now still reads it, and is the last to hold it.
         self._file = file
         self._seen = file.stamp
         self._found_broken = False
         self.replaced += 1
-        self.refusal = None
         log.info("geoip_file_replaced", database_type=file.info.database_type, built=file.info.build_epoch)
         return True
 

@@ -4,16 +4,13 @@ DB-IP's files have that layout too. Its free ones name subdivisions without a co
 place have none; where nothing is known the country is ZZ.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from autorouter.place import Place
-from shared.countries import COUNTRY_CODES
+from shared.countries import COUNTRY_CODES, SUBDIVISION_CODE
 
 UNKNOWN_COUNTRY = "ZZ"
-
-_SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
 
 
 def read_place(record: object) -> Place | None:
@@ -49,7 +46,7 @@ def _subdivision(value: object) -> str | None:
     if not isinstance(value, list):
         raise ValueError(f"subdivisions are not a list but {type(value).__name__}")
     code = _map(value[0]).get("iso_code")
-    return code if isinstance(code, str) and _SUBDIVISION.fullmatch(code) else None
+    return code if isinstance(code, str) and SUBDIVISION_CODE.fullmatch(code) else None
 
 
 def _coordinates(location: Mapping[str, Any]) -> tuple[float, float] | tuple[None, None]:

@@ -1,6 +1,6 @@
 """The regions that callers can be sent to."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -8,20 +8,9 @@ from autorouter.nearest import Located, Nearest, unit_vector
 from autorouter.place import Place
 from autorouter.settings import AutorouterSettings
 from autorouter.standing import Rosters
-from autorouter.subdivisions import country_middle
 from shared import regions
 from shared.regions import Region, by_name
 from shared.settings import SettingsError
-
-Coordinates = tuple[float, float]
-"""Latitude and longitude in degrees."""
-
-Middle = Callable[[str], Coordinates | None]
-"""The middle of a country by its code; None where nobody knows."""
-
-
-def _unknown(_country: str) -> None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +18,12 @@ class Grid:
     """All regions, those to choose from with their places, and the one for callers from nowhere.
 
     ``overrides`` are the regions that callers of a country (``CA``) or a subdivision (``CA-ON``) are sent
-    to first, ``middle`` tells where to look from for a caller of whom only the country is known.
+    to first.
     """
 
     regions: tuple[Region, ...]
     default: Region
     overrides: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
-    middle: Middle = _unknown
     candidates: tuple[Located, ...] = field(init=False, repr=False, compare=False)
     anywhere: Nearest = field(init=False, repr=False, compare=False)
     at_home: Mapping[str, Nearest] = field(init=False, repr=False, compare=False)
@@ -65,7 +53,6 @@ class Grid:
         regions: Iterable[Region],
         default: str | None,
         overrides: Mapping[str, tuple[Region, ...]] | None = None,
-        middle: Middle = _unknown,
     ) -> Self:
         """Take *regions*, of which *default* is an id or alias; None is the first discoverable one.
 
@@ -78,7 +65,7 @@ class Grid:
         if not offered:
             raise ValueError("no region is discoverable")
         first = offered[0] if default is None else by_name(offered)[default.lower()]
-        return cls(known, first, overrides or {}, middle)
+        return cls(known, first, overrides or {})
 
     def named(self, id_or_alias: str) -> Region | None:
         """Return the region of that id or alias, whatever its case, one that is not discoverable too."""
@@ -104,7 +91,7 @@ def load_grid(settings: AutorouterSettings) -> Grid:
     file = settings.regions_file or regions.default_path()
     known = regions.load(file)
     try:
-        return Grid.of(known, settings.default_region, known.overrides, country_middle)
+        return Grid.of(known, settings.default_region, known.overrides)
     except ValueError as error:
         raise regions.RegionsError(f"{file}: {error}") from None
     except LookupError:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """One model of one edge. ``busy`` at its soft limit, ``full`` at its hard one; only a model that is
-    ``ready`` takes requests.
+    """One model of one edge. ``busy`` from its soft limit and ``full`` from its hard one on, until it is down
+    to 80 % of that; only a model that is ``ready`` takes requests.
     """
 
     id: str

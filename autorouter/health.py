@@ -26,17 +26,16 @@ async def health(request: Request) -> Response:
     drain: Drain = state.drain
     geoip: GeoIP = state.geoip
     grid: Grid = state.grid
-    poller = getattr(state, "poller", None)
-    known: GridState = poller.state if poller is not None else GridState()
+    known: GridState = state.poller.state
     body: dict[str, Any] = {
         "status": "unhealthy" if drain.draining else "healthy",
         "node": "autorouter",
         "runtime": f"python {platform.python_version()}",
         "timestamp": rfc3339(datetime.now(UTC), timespec="milliseconds"),
-        "regions": len(grid.candidates),
+        "regions": len(grid.regions),
         "edges": {
             "watched": known.watched,
-            **count_conditions((region.id for region, _ in grid.candidates), known),
+            **count_conditions((region.id for region in grid.regions), known),
         },
         "geoip": {
             "file": geoip.info.file,

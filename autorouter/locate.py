@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from autorouter import subdivisions
 from autorouter.cdn_proof import CdnProof
 from autorouter.cdns import CDNS, ViewerHeaders
-from autorouter.client_address import client_hops
+from autorouter.client_address import Trail, client_trail
 from autorouter.geoip import GeoIP
 from autorouter.location import Location, Source
 from autorouter.networks import Address, Networks
@@ -17,6 +17,8 @@ from autorouter.settings import AutorouterSettings
 from autorouter.viewer_headers import Viewer, read_viewer
 
 Precision = Literal["subdivision", "coordinates"]
+
+NOWHERE = Location(None, Source.NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,26 @@ class Locator:
         )
 
     def locate(self, headers: Headers, peer: str | None) -> Location:
-        """Return where the caller is who sent *headers* from the socket's address *peer*."""
-        hops = self._hops(headers, peer)
-        if self.cdns and self.proof.holds(headers, hops):
-            names = self._only_one_that_speaks(headers)
-            if names is not None:
-                viewer = read_viewer(headers, names)
-                if viewer.country is not None:
-                    return self._of_viewer(viewer, viewer.country, names)
-                if viewer.address is not None:
-                    return self._of_address(viewer.address)
-        return self._of_address(hops[-1] if hops else None)
+        """Return where the caller is who sent *headers* from the socket's address *peer*.
 
-    def _hops(self, headers: Headers, peer: str | None) -> tuple[Address, ...]:
+        Who came through a content delivery network that does not say where he is, is nowhere: addresses
+        lead to the network's own machines.
+        """
+        trail = self._trail(headers, peer)
+        if not self.cdns or not self.proof.holds(headers, trail.hops):
+            return self._of_address(trail.caller)
+        names = self._only_one_that_speaks(headers)
+        if names is None:
+            return NOWHERE
+        viewer = read_viewer(headers, names)
+        if viewer.country is not None:
+            return self._of_viewer(viewer, viewer.country, names)
+        return self._of_address(viewer.address)
+
+    def _trail(self, headers: Headers, peer: str | None) -> Trail:
         if not self.trusted_proxies:
-            return client_hops(peer, self.trusted_proxies)
-        return client_hops(
+            return client_trail(peer, self.trusted_proxies)
+        return client_trail(
             peer,
             self.trusted_proxies,
             x_forwarded_for=headers.getlist("x-forwarded-for"),
@@ -87,24 +93,37 @@ class Locator:
 
     def _of_viewer(self, viewer: Viewer, country: str, names: ViewerHeaders) -> Location:
         subdivision = viewer.subdivision
-        middle = subdivisions.subdivision_middle(country, subdivision) if subdivision is not None else None
         if self.precision == "subdivision":
-            return Location(
-                _at(country, subdivision, middle), Source.CDN, shared=True, vary=names.of_subdivision
-            )
+            place = in_the_middle(country, subdivision)
+            return Location(place, Source.CDN, shared=True, vary=names.of_subdivision)
         if viewer.coordinates is not None:
-            place = _at(country, subdivision, viewer.coordinates)
+            place = Place(country, subdivision, *viewer.coordinates)
             return Location(place, Source.CDN, shared=True, vary=names.of_coordinates)
         by_address = self.geoip.place(viewer.address) if viewer.address is not None else None
         if by_address is None or by_address.country != country or by_address.lat is None:
-            return Location(_at(country, subdivision, middle), Source.CDN)
+            return Location(in_the_middle(country, subdivision), Source.CDN)
         return Location(Place(country, subdivision, by_address.lat, by_address.lon), Source.CDN)
 
     def _of_address(self, address: Address | None) -> Location:
         place = self.geoip.place(address) if address is not None else None
-        return Location(place, Source.NONE if place is None else Source.GEOIP)
+        return Location(place, Source.GEOIP) if place is not None else NOWHERE
 
 
-def _at(country: str, subdivision: str | None, coordinates: subdivisions.Coordinates | None) -> Place:
-    lat, lon = coordinates if coordinates is not None else (None, None)
+def in_the_middle(country: str, subdivision: str | None) -> Place:
+    """Return the one place of all whom a network puts into *subdivision*, or only into *country*."""
+    middle = subdivisions.subdivision_middle(country, subdivision) if subdivision is not None else None
+    lat, lon = middle if middle is not None else (None, None)
     return Place(country, subdivision, lat, lon)
+
+
+def cdn_place(place: Place | None, settings: AutorouterSettings) -> Place | None:
+    """Return where a caller at *place* is to the autorouter if he asks through a network that *settings*
+    name; None if they name none, or if that hangs on more than his subdivision.
+    """
+    cdns = [CDNS[name] for name in settings.autorouter_cdn]
+    if not cdns or settings.autorouter_cdn_precision != "subdivision":
+        return None
+    if place is None or place.country is None:
+        return None
+    told = any(names.subdivision is not None for names in cdns)
+    return in_the_middle(place.country, place.subdivision if told else None)

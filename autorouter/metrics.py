@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import anyio.to_thread
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from autorouter.conditions import count_conditions
 from autorouter.geoip import GeoIP
 from autorouter.grid import Grid
-from autorouter.grid_state import GridState
+from autorouter.poller import Poller
 from autorouter.route_counts import BUCKET_SECONDS, RouteCounts
 from shared.http.drain import Drain
 from shared.http.internal_secret import require_secret
@@ -59,16 +59,14 @@ class Snapshot:
         geoip: GeoIP = state.geoip
         grid: Grid = state.grid
         drain: Drain = state.drain
-        poller: Any = getattr(state, "poller", None)
-        known = poller.state if poller is not None else GridState()
-        polled = poller.counts if poller is not None else {}
-        ids = known.edges.keys() | {region.id for region, _ in grid.candidates}
+        poller: Poller = state.poller
+        known = poller.state
         return cls(
             counts=counts.copy(),
             in_flight=drain.in_flight,
             watched=known.watched,
-            conditions=count_conditions(ids, known),
-            polls={region_id: (asked.polls, asked.misses) for region_id, asked in polled.items()},
+            conditions=count_conditions((region.id for region in grid.regions), known),
+            polls={region_id: (asked.polls, asked.misses) for region_id, asked in poller.counts.items()},
             geoip_built=geoip.info.build_epoch,
             geoip_replaced=geoip.replaced,
             geoip_refused=geoip.refused,

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self
 
 import anyio
@@ -171,12 +172,22 @@ class Poller:
         rhythm = self._rhythm
         keep = len(self._watches) <= KEPT_CONNECTIONS
         with anyio.CancelScope() as watch.scope:
-            async with connect(watch.region, keep=keep) as ask:
-                while True:
-                    started = rhythm.clock()
-                    await self._poll(watch, ask)
-                    wait = rhythm.every_seconds * random.uniform(1 - JITTER, 1 + JITTER)
-                    await rhythm.sleep(max(0.0, started + wait - rhythm.clock()))
+            while True:
+                try:
+                    async with connect(watch.region, keep=keep) as ask:
+                        await self._keep_polling(watch, ask)
+                except Exception as error:  # noqa: BLE001 - the poll logs it
+                    # Whatever it is, it must not end the watch: it counts as a miss.
+                    await self._poll(watch, partial(_fail, error))
+                    await rhythm.sleep(rhythm.every_seconds)
+
+    async def _keep_polling(self, watch: _Watch, ask: Ask) -> None:
+        rhythm = self._rhythm
+        while True:
+            started = rhythm.clock()
+            await self._poll(watch, ask)
+            wait = rhythm.every_seconds * random.uniform(1 - JITTER, 1 + JITTER)
+            await rhythm.sleep(max(0.0, started + wait - rhythm.clock()))
 
     async def _poll(self, watch: _Watch, ask: Ask) -> None:
         """Ask the edge and note what comes of it, whatever that is."""
@@ -220,6 +231,10 @@ class Poller:
                 log.exception("edge_poll_failed", region=watch.region.id)
                 watch.broken = True
             return Miss(f"an unexpected {type(error).__name__}")
+
+
+async def _fail(error: Exception) -> EdgeStatus:
+    raise error
 
 
 def _log(watch: _Watch, before: EdgeHealth, reason: str | None) -> None:

@@ -33,7 +33,7 @@ async def reload_on_hangup(
 ) -> None:
     """At every SIGHUP, *load* a grid in a thread and *publish* it; until cancelled, from the main thread.
 
-    One that cannot be used is logged, and the present one stays.
+    One that cannot be used is logged, and the present one stays, whatever the reason.
     """
     with anyio.open_signal_receiver(signal.SIGHUP) as hangups:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
@@ -42,9 +42,13 @@ async def reload_on_hangup(
             started = time.monotonic()
             try:
                 grid = await anyio.to_thread.run_sync(load, abandon_on_cancel=True)
+                publish(grid)
             except (RegionsError, SettingsError) as error:
                 log.warning("regions_refused", reason=str(error))
                 continue
-            publish(grid)
+            except Exception:
+                # Whatever it is, the grid at hand still answers.
+                log.exception("regions_reload_failed")
+                continue
             seconds = round(time.monotonic() - started, 3)
             log.info("regions_replaced", regions=len(grid.regions), seconds=seconds)

@@ -30,13 +30,13 @@ class Standing(IntEnum):
 def standing(edge: EdgeState, model: str | None) -> Standing | None:
     """Return the standing of *edge* for callers of *model*, in lower case; None if it does not serve it.
 
-    For a caller who names no model an edge is as busy as the busiest of its models.
+    For a caller who names no model an edge is as free as the freest of its models that are ready.
     """
     if edge.models is None:
         load = Standing.READY if model is None else Standing.UNHEARD
     elif model is None:
         ready = [_load(state) for state in edge.models.values() if state.ready]
-        load = max(ready, default=Standing.LOADING)
+        load = min(ready, default=Standing.LOADING)
     elif model in edge.models:
         load = _load(edge.models[model])
     else:

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from autorouter.cdns import ViewerHeaders
 from autorouter.client_address import parse_address
 from autorouter.networks import Address
-from shared.countries import COUNTRY_CODES
+from shared.countries import COUNTRY_CODES, SUBDIVISION_CODE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,12 @@ class Viewer:
     address: Address | None
 
 
-_COUNTRY = re.compile(r"[A-Za-z]{2}")
-_SUBDIVISION = re.compile(r"[A-Za-z0-9]{1,3}")
 _DEGREES = re.compile(r"[+-]?\d{1,3}(\.\d{1,20})?", re.ASCII)
 
 
 def read_viewer(headers: Headers, names: ViewerHeaders) -> Viewer:
     """Read the headers of *names*; whether to believe them is the caller's business."""
-    country = _code(headers, names.country, _COUNTRY)
+    country, subdivision = _code(headers, names.country), _code(headers, names.subdivision)
     lat, lon = _degrees(headers, names.latitude, 90.0), _degrees(headers, names.longitude, 180.0)
     address = _value(headers, names.address) or ""
     if names.address_has_port:
@@ -37,7 +35,7 @@ def read_viewer(headers: Headers, names: ViewerHeaders) -> Viewer:
         address = address.rpartition(":")[0]
     return Viewer(
         country=country if country in COUNTRY_CODES else None,
-        subdivision=_code(headers, names.subdivision, _SUBDIVISION),
+        subdivision=subdivision if subdivision and SUBDIVISION_CODE.fullmatch(subdivision) else None,
         coordinates=(lat, lon) if lat is not None and lon is not None else None,
         address=parse_address(address),
     )
@@ -48,9 +46,10 @@ def _value(headers: Headers, name: str | None) -> str | None:
     return values[0].strip() if len(values) == 1 else None
 
 
-def _code(headers: Headers, name: str | None, pattern: re.Pattern[str]) -> str | None:
+def _code(headers: Headers, name: str | None) -> str | None:
     text = _value(headers, name)
-    return text.upper() if text is not None and pattern.fullmatch(text) else None
+    # The capitals of some letters are ASCII, which they are not.
+    return text.upper() if text is not None and text.isascii() else None
 
 
 def _degrees(headers: Headers, name: str | None, most: float) -> float | None:

@@ -1,4 +1,6 @@
-"""The country codes that a region or a caller can have."""
+"""The codes that a region's or a caller's country and subdivision can have."""
+
+import re
 
 _CODES = """
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW
@@ -13,3 +15,6 @@ YE YT ZA ZM ZW
 
 COUNTRY_CODES = frozenset(_CODES.split())
 """ISO 3166-1 alpha-2, and XK for Kosovo as GeoIP files write it."""
+
+SUBDIVISION_CODE = re.compile(r"[A-Z0-9]{1,3}")
+"""ISO 3166-2, without the country."""

@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from shared.countries import COUNTRY_CODES
+from shared.countries import COUNTRY_CODES, SUBDIVISION_CODE
 from shared.marked_yaml import MarkedDocument, Problem, Where, parse
 from shared.validation import reason
 
 _NAME = re.compile(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*")
-_SUBDIVISION = re.compile(r"[A-Z0-9]{1,3}")
 
 
 class RegionsError(Exception):
@@ -130,7 +129,7 @@ def _country(code: str) -> str:
 
 def _country_or_subdivision(code: str) -> str:
     country, dash, subdivision = code.partition("-")
-    if country not in COUNTRY_CODES or (dash and _SUBDIVISION.fullmatch(subdivision) is None):
+    if country not in COUNTRY_CODES or (dash and SUBDIVISION_CODE.fullmatch(subdivision) is None):
         raise ValueError("is not a country such as CA or a subdivision such as CA-ON, in capitals (ISO 3166)")
     return code
 

@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -46,6 +46,17 @@ def _split(value: object) -> object:
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A list in the settings file, ``a,b`` in a variable."""
 
+
+def _fits_a_header(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII characters without spaces, at least one")
+    return secret
+
+
+HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
+"""A secret that arrives in a header as it was sent."""
+
 ByteCount = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -67,7 +78,7 @@ class CommonSettings(BaseModel):
     regions_file: Path | None = Field(
         default=None, description="The grid's regions.yaml; the shipped one when unset"
     )
-    internal_secret: SecretStr | None = Field(
+    internal_secret: HeaderSecret | None = Field(
         default=None,
         description="Secret that the autorouter and every edge share; edges tell their state only to who has "
         "it, and without it the autorouter does not watch them",
@@ -90,14 +101,6 @@ class CommonSettings(BaseModel):
     body_read_seconds: Annotated[Seconds, Field(gt=0)] = Field(
         default=30.0, description="How long a request's body may take to arrive; 408 after it"
     )
-
-    @field_validator("internal_secret")
-    @classmethod
-    def _fits_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
-        text = secret.get_secret_value() if secret is not None else "x"
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("must be printable ASCII characters without spaces, at least one")
-        return secret
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
@@ -211,8 +214,11 @@ def _explain(model: type[CommonSettings], item: ErrorDetails) -> str:
 
 
 def _is_secret(model: type[CommonSettings], name: str) -> bool:
-    annotation = model.model_fields[name].annotation
-    return SecretStr in (annotation, *get_args(annotation))
+    return _holds_a_secret(model.model_fields[name].annotation)
+
+
+def _holds_a_secret(annotation: object) -> bool:
+    return annotation is SecretStr or any(map(_holds_a_secret, get_args(annotation)))
 
 
 def environment_for(values: Mapping[str, Any]) -> dict[str, str]:

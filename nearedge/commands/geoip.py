@@ -55,15 +55,10 @@ def update(
 def lookup(
     address: Annotated[str, typer.Argument(metavar="IP", help="A public IPv4 or IPv6 address")],
 ) -> None:
-    """Show where an address is and which region the autorouter would send it to."""
-    from autorouter.choose import Scope, choose
+    """Show where an address is."""
     from autorouter.client_address import parse_address
     from autorouter.geoip import GeoIP, GeoIPError, default_path
-    from autorouter.grid import load_grid
-    from autorouter.grid_state import GridState
     from autorouter.public_address import public_address
-    from shared.regions import RegionsError
-    from shared.settings import SettingsError
 
     settings = load_settings()
     parsed = parse_address(address)
@@ -71,23 +66,18 @@ def lookup(
         fail(f"{address!r} is not an IP address; give one such as 128.100.100.128", code=2)
     public = public_address(parsed)
     if public is None:
-        fail(f"{parsed} is not a public address; the autorouter sends it to its default region")
+        fail(f"{parsed} is not a public address: nobody can tell where it is")
     try:
-        grid = load_grid(settings)
         with closing(GeoIP.open(default_path(settings))) as geoip:
             place = geoip.place(public)
             file = geoip.info.file
-    except SettingsError as error:
-        fail(str(error), code=2)
-    except (RegionsError, GeoIPError) as error:
+    except GeoIPError as error:
         fail(str(error))
     if place is None:
-        fail(f"{file} does not know {public}; the autorouter sends it to {grid.default.id}")
-    choice = choose(place, Scope.COUNTRY, None, grid, GridState())
+        fail(f"{file} does not know {public}")
     located = place.lat is not None and place.lon is not None
-    distance = "" if choice.distance_km is None else f", {choice.distance_km:,.0f} km away"
     out.print(f"address      {public}")
     out.print(f"country      {place.country or 'unknown'}")
     out.print(f"subdivision  {place.subdivision or 'unknown'}")
     out.print(f"coordinates  {f'{place.lat}, {place.lon}' if located else 'unknown'}")
-    out.print(f"region       {choice.region.id} ({choice.reason}{distance})")
+    out.print(f"region       see `nearedge route explain {public}`")

@@ -34,6 +34,12 @@ def explain(
     address: Annotated[str, typer.Argument(metavar="IP", help="The caller's IPv4 or IPv6 address")],
     scope: Annotated[str, typer.Option(help="country or global, as in the query of /v1/route")] = "country",
     model: Annotated[str | None, typer.Option(help="A model that the edge must serve")] = None,
+    cdn: Annotated[
+        bool,
+        typer.Option(
+            help="Place the caller as one who asks through the CDN of the settings, where they name one"
+        ),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, with every region")] = False,
 ) -> None:
     """Show which region a caller from an address is sent to, and how that was decided."""
@@ -42,6 +48,7 @@ def explain(
     from autorouter.client_address import parse_address
     from autorouter.geoip import GeoIP, GeoIPError, default_path
     from autorouter.grid import load_grid
+    from autorouter.locate import cdn_place
     from autorouter.public_address import public_address
     from shared.http.json import encode
     from shared.regions import RegionsError
@@ -62,12 +69,15 @@ def explain(
         fail(str(error), code=2)
     except (RegionsError, GeoIPError) as error:
         fail(str(error))
+    told_by_cdn = cdn_place(place, settings) if cdn else None
+    place = told_by_cdn or place
     state = edge_states(settings, grid)
     told = explaining.explain(place, Scope(scope), model, grid, state)
     if as_json:
         facts = {
             "address": str(public or parsed),
             "place": place,
+            "through_cdn": told_by_cdn is not None,
             "geoip": info,
             "scope": scope,
             "model": model,
@@ -75,7 +85,8 @@ def explain(
         typer.echo(encode(facts | _facts(told, state)))
         return
     _say("address", _folded(address, public or parsed))
-    _say("place", _where(public, place, info))
+    through = f", as for callers through {' or '.join(settings.autorouter_cdn)}" if told_by_cdn else ""
+    _say("place", _where(public, place, info, through))
     _say("asked for", f"scope {scope}, {f'model {model}' if model else 'any model'}")
     _say("rule", _rule(told, place))
     _say("distance", _counted(told, place, scope, grid))
@@ -101,7 +112,7 @@ def _folded(text: str, address: "Address") -> str:
     return str(address) if text.strip() == str(address) else f"{address}, given as {text.strip()}"
 
 
-def _where(address: "Address | None", place: "Place | None", info: "GeoIPInfo") -> str:
+def _where(address: "Address | None", place: "Place | None", info: "GeoIPInfo", through: str) -> str:
     if address is None:
         return "unknown: not a public address"
     built = datetime.fromtimestamp(info.build_epoch, UTC).date()
@@ -110,7 +121,7 @@ def _where(address: "Address | None", place: "Place | None", info: "GeoIPInfo") 
         return f"unknown: not in {file}"
     area = "-".join(filter(None, (place.country or "unknown country", place.subdivision)))
     spot = f"{place.lat}, {place.lon}" if place.lat is not None else "unknown coordinates"
-    return f"{area}, {spot}, by {file}"
+    return f"{area}, {spot}{through}, by {file}"
 
 
 def _rule(told: "Explanation", place: "Place | None") -> str:

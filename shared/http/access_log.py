@@ -7,13 +7,14 @@ from urllib.parse import quote
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import edge_status
 from shared.errors import unexpected_response
 from shared.logs import write_line
 
 log = structlog.get_logger("access")
 lines = logging.getLogger("access")
 
-POLLED = frozenset({"/internal/status"})
+POLLED = frozenset({edge_status.PATH})
 """What autorouters ask every second: only an answer that is no success is worth a line."""
 
 SAFE = "/!$&'()*+,:;=@"

@@ -1,15 +1,19 @@
 """Grids that tests make up."""
 
+import math
 import random
 
 from hypothesis import strategies as st
 
+from autorouter.choose import EARTH_RADIUS_KM, Choice
 from autorouter.grid import Grid
 from autorouter.grid_state import EdgeState, GridState, ModelState
 from autorouter.place import Place
 from shared.regions import Region
 
 COUNTRIES = ["CA", "US", "GB", "JP"]
+UNINHABITED = "AQ"
+"""A country without a middle."""
 MODELS = ["a", "b"]
 
 latitudes = st.floats(-90, 90)
@@ -35,7 +39,7 @@ def scattered(count: int, chance: random.Random) -> list[Region]:
 
 @st.composite
 def grids(draw: st.DrawFn) -> Grid:
-    """Grids of 1 to 12 regions, some at the same place, some hidden, with rules and a middle of Japan."""
+    """Grids of 1 to 12 regions, some at the same place, some hidden, with rules."""
     spots = st.tuples(countries, latitudes, longitudes) | st.tuples(
         countries, st.integers(-2, 2), st.integers(-2, 2)
     )
@@ -57,13 +61,12 @@ def grids(draw: st.DrawFn) -> Grid:
         draw(st.permutations(regions)),
         default.id,
         {key: tuple(listed) for key, listed in rules.items()},
-        {"JP": (36.0, 138.0)}.get,
     )
 
 
 places = st.builds(Place, st.none() | countries, st.none() | st.just("ON"), latitudes, longitudes)
 vague_places = st.none() | st.builds(
-    Place, st.none() | countries, st.none() | st.just("ON"), st.none(), st.none()
+    Place, st.none() | countries | st.just(UNINHABITED), st.none() | st.just("ON"), st.none(), st.none()
 )
 
 _models = st.dictionaries(
@@ -89,3 +92,21 @@ def states(draw: st.DrawFn, grid: Grid) -> GridState:
 def grids_in_states(draw: st.DrawFn) -> tuple[Grid, GridState]:
     grid = draw(grids())
     return grid, draw(states(grid))
+
+
+def haversine_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
+    phi1, phi2 = math.radians(lat1), math.radians(lat2)
+    half = math.sin((phi2 - phi1) / 2) ** 2
+    half += math.cos(phi1) * math.cos(phi2) * math.sin(math.radians(lon2 - lon1) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, half)))
+
+
+def away(place: Place, region: Region) -> float:
+    assert place.lat is not None
+    assert place.lon is not None
+    return haversine_km(place.lat, place.lon, region.lat, region.lon)
+
+
+def answered(choice: Choice) -> list[str]:
+    ids = [choice.region.id, *(other.id for other in choice.fallbacks)]
+    return [*ids, "degraded" if choice.degraded else "available"]

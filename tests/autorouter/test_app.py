@@ -8,10 +8,11 @@ import anyio
 import pytest
 from pydantic import SecretStr
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from autorouter import app
 from autorouter.app import build_app
-from autorouter.geoip import GeoIPError
+from autorouter.geoip import GeoIP, GeoIPError
 from autorouter.settings import AutorouterSettings
 from shared.regions import RegionsError
 from tests.autorouter import edges, mmdb
@@ -113,6 +114,24 @@ async def test_new_geoip_file_is_taken_up_without_a_restart(
     file = mmdb.write(tmp_path / "test.mmdb", {"8.8.8.0/24": {"country": {"iso_code": "US"}}}, build_epoch=1)
     async with start(geoip_file=file) as autorouter, autorouter.client() as client:
         assert (await client.get("/health")).json()["geoip"]["build_epoch"] == 1
+        mmdb.write(tmp_path / "new.mmdb", {}, build_epoch=2).rename(file)
+        with anyio.fail_after(10):
+            while (await client.get("/health")).json()["geoip"]["build_epoch"] != 2:
+                await anyio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_even_a_bug_does_not_end_the_look_out_for_new_geoip_files(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "REFRESH_SECONDS", 0.01)
+    file = mmdb.write(tmp_path / "test.mmdb", {}, build_epoch=1)
+    async with start(geoip_file=file) as autorouter, autorouter.client() as client:
+        with monkeypatch.context() as broken, capture_logs() as logs, anyio.fail_after(10):
+            broken.setattr(GeoIP, "refresh", None)
+            while not logs:
+                await anyio.sleep(0.01)
+        assert logs[0]["event"] == "geoip_refresh_failed"
         mmdb.write(tmp_path / "new.mmdb", {}, build_epoch=2).rename(file)
         with anyio.fail_after(10):
             while (await client.get("/health")).json()["geoip"]["build_epoch"] != 2:

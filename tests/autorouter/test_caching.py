@@ -27,8 +27,8 @@ BY_ADDRESS = Location(ONTARIO, Source.GEOIP)
 BY_HEADERS = Location(ONTARIO, Source.CDN, shared=True, vary=("CloudFront-Viewer-Country",))
 
 
-def choice(reason: Reason = Reason.COUNTRY, *, degraded: bool = False) -> Choice:
-    return Choice(REGION, (), 1.0, reason, degraded)
+def choice(reason: Reason = Reason.COUNTRY, **more: bool) -> Choice:
+    return Choice(REGION, (), 1.0, reason, **more)
 
 
 def directives(text: str) -> dict[str, int | None]:
@@ -52,7 +52,7 @@ def test_answer_that_hangs_on_an_address_is_the_callers_alone() -> None:
     assert directives(cache_control(choice(), BY_ADDRESS, TIMES)) == {"private": None, "max-age": 300}
 
 
-@pytest.mark.parametrize("guess", [choice(degraded=True), choice(Reason.DEFAULT)])
+@pytest.mark.parametrize("guess", [choice(degraded=True), choice(unheard=True), choice(Reason.DEFAULT)])
 def test_guess_is_kept_for_a_short_time(guess: Choice) -> None:
     times = CacheTimes(ttl=300, shared=200, stale=100, stale_if_error=3600)
     shared = directives(cache_control(guess, BY_HEADERS, times))

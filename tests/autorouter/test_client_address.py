@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autorouter.client_address import MAX_HOPS, client_hops, parse_address
+from autorouter.client_address import MAX_HOPS, NOBODY, client_trail, parse_address
 from autorouter.networks import Address, Networks
 
 PROXIES = Networks.of(["10.0.0.0/8", "2001:db8:ffff::/48"])
@@ -28,12 +28,11 @@ def headers(draw: st.DrawFn, entries: Sequence[str]) -> list[str]:
 def client_address(
     peer: str | None, x_forwarded_for: Sequence[str], proxies: Networks = PROXIES
 ) -> Address | None:
-    hops = client_hops(peer, proxies, x_forwarded_for=x_forwarded_for)
-    return hops[-1] if hops else None
+    return client_trail(peer, proxies, x_forwarded_for=x_forwarded_for).caller
 
 
-def by_forwarded(peer: str, lines: Sequence[str]) -> Address:
-    return client_hops(peer, PROXIES, forwarded=lines)[-1]
+def by_forwarded(peer: str, lines: Sequence[str]) -> Address | None:
+    return client_trail(peer, PROXIES, forwarded=lines).caller
 
 
 def element(address: Address) -> str:
@@ -63,14 +62,29 @@ def test_nearest_untrusted_hop_is_the_caller_whatever_he_wrote_before_it(
 @given(proxies, st.lists(junk, max_size=5))
 def test_anything_in_the_header_is_survived(peer: Address, forwarded: list[str]) -> None:
     entries = {parse_address(entry) for header in forwarded for entry in header.split(",")}
-    assert client_address(str(peer), forwarded, PROXIES) in entries | {peer}
+    assert client_address(str(peer), forwarded, PROXIES) in entries | ({None} if forwarded else {peer})
     by_forwarded(str(peer), forwarded)
 
 
 @given(proxies, callers, proxies, junk.filter(lambda text: "," not in text and parse_address(text) is None))
-def test_a_bad_entry_ends_the_walk(peer: Address, caller: Address, hop: Address, bad: str) -> None:
-    assert client_address(str(peer), [f"{caller}, {bad}"], PROXIES) == peer
-    assert client_address(str(peer), [f"{caller}, {bad}, {hop}"], PROXIES) == hop
+def test_who_is_behind_a_bad_entry_is_unknown(peer: Address, caller: Address, hop: Address, bad: str) -> None:
+    for chain, hops in (
+        (bad, (peer,)),
+        (f"{caller}, {bad}", (peer,)),
+        (f"{caller}, {bad}, {hop}", (peer, hop)),
+    ):
+        assert client_trail(str(peer), PROXIES, x_forwarded_for=[chain]) == (hops, None)
+
+
+@given(proxies)
+def test_trusted_proxy_that_forwards_for_nobody_calls_itself(peer: Address) -> None:
+    assert client_trail(str(peer), PROXIES) == ((peer,), peer)
+
+
+@pytest.mark.parametrize("said", ["", "unknown", "for=unknown", "for=_hidden", "proto=https", 'for="'])
+def test_trusted_proxy_that_forwards_for_somebody_unknown_is_not_the_caller(said: str) -> None:
+    assert client_address("10.0.0.1", [said]) is None
+    assert by_forwarded("10.0.0.1", [said]) is None
 
 
 @given(callers, callers, proxies, junk)
@@ -79,54 +93,53 @@ def test_header_that_the_proxy_does_not_write_never_leads_elsewhere(
 ) -> None:
     """Whichever of the two a proxy writes, the caller can only lose his place by sending the other."""
     for spoof in (element(other), element(proxy), f"{element(other)}, {element(caller)}", written, ""):
-        hops = client_hops(str(proxy), PROXIES, x_forwarded_for=[str(caller)], forwarded=[spoof])
-        assert hops[-1] in (caller, proxy)
+        trail = client_trail(str(proxy), PROXIES, x_forwarded_for=[str(caller)], forwarded=[spoof])
+        assert trail.caller in (caller, None)
     for spoof in (str(other), str(proxy), f"{other}, {caller}", written, ""):
-        hops = client_hops(str(proxy), PROXIES, x_forwarded_for=[spoof], forwarded=[element(caller)])
-        assert hops[-1] in (caller, proxy)
+        trail = client_trail(str(proxy), PROXIES, x_forwarded_for=[spoof], forwarded=[element(caller)])
+        assert trail.caller in (caller, None)
 
 
 @given(callers, st.lists(proxies, min_size=1, max_size=4))
 def test_proxies_may_write_both_headers(caller: Address, hops: list[Address]) -> None:
     chain = [caller, *hops[:-1]]
-    both = client_hops(
+    both = client_trail(
         str(hops[-1]),
         PROXIES,
         x_forwarded_for=[", ".join(map(str, chain))],
         forwarded=[", ".join(map(element, chain))],
     )
-    assert both == (*reversed(hops), caller)
+    assert both == ((*reversed(hops), caller), caller)
 
 
 def test_hops_go_from_the_socket_to_the_caller() -> None:
-    hops = client_hops("10.0.0.1", PROXIES, x_forwarded_for=["9.9.9.9, 8.8.8.8, 10.0.0.3", "10.0.0.2"])
-    assert [str(hop) for hop in hops] == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "8.8.8.8"]
+    trail = client_trail("10.0.0.1", PROXIES, x_forwarded_for=["9.9.9.9, 8.8.8.8, 10.0.0.3", "10.0.0.2"])
+    assert [str(hop) for hop in trail.hops] == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "8.8.8.8"]
 
 
-def test_chain_that_is_too_long_ends_on_the_way() -> None:
+def test_who_is_behind_a_chain_that_is_too_long_is_unknown() -> None:
     chain = ["8.8.8.8", *["10.0.0.2"] * MAX_HOPS]
     assert client_address("10.0.0.1", [",".join(chain[:-1])]) == IPv4Address("8.8.8.8")
-    assert client_address("10.0.0.1", [",".join(chain)]) == IPv4Address("10.0.0.2")
+    assert client_address("10.0.0.1", [",".join(chain)]) is None
 
 
 def test_huge_header_costs_little() -> None:
     started = time.process_time()
     for filler in (",", "1.1.1.1,", "10.0.0.2,", "a", "[", "for=", '"'):
         line = filler * (1_000_000 // len(filler)) + ", 8.8.8.8"
-        client_hops("10.0.0.1", PROXIES, x_forwarded_for=[line], forwarded=[line])
+        client_trail("10.0.0.1", PROXIES, x_forwarded_for=[line], forwarded=[line])
     assert time.process_time() - started < 1.0
 
 
 @given(st.lists(proxies, min_size=1, max_size=5))
-def test_chain_of_trusted_hops_only_ends_at_its_far_end(hops: list[Address]) -> None:
-    assert client_address(str(hops[-1]), [",".join(map(str, hops[:-1]))], PROXIES) == (
-        hops[0] if len(hops) > 1 else hops[-1]
-    )
+def test_chain_of_trusted_hops_only_leads_to_nobody(hops: list[Address]) -> None:
+    trail = client_trail(str(hops[-1]), PROXIES, x_forwarded_for=[",".join(map(str, hops[:-1]))])
+    assert trail == (tuple(reversed(hops)), None)
 
 
 @pytest.mark.parametrize("peer", [None, "", "testclient", "/run/autorouter.sock"])
 def test_peer_without_an_address_is_nobody(peer: str | None) -> None:
-    assert client_address(peer, ["8.8.8.8"], PROXIES) is None
+    assert client_trail(peer, PROXIES, x_forwarded_for=["8.8.8.8"]) == NOBODY
 
 
 def test_mapped_peer_is_matched_as_the_ipv4_address_that_it_is() -> None:

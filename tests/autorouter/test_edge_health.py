@@ -186,6 +186,14 @@ def test_no_longer_busy_at_four_fifths_of_the_soft_limit(in_flight: list[int], b
     assert flags(in_flight)[0] is busy
 
 
+@pytest.mark.parametrize(
+    ("in_flight", "full"),
+    [([20, 19], True), ([20, 17], True), ([20, 16], False), ([20, 16, 19], False), ([20, 17, 20, 17], True)],
+)
+def test_no_longer_full_at_four_fifths_of_the_limit(in_flight: list[int], full: bool) -> None:
+    assert flags(in_flight)[1] is full
+
+
 @given(st.integers(1, 1000), st.lists(st.integers(0, 2000), min_size=1))
 def test_a_model_with_nothing_to_do_is_never_busy(soft_limit: int, in_flight: list[int]) -> None:
     assert flags([*in_flight, 0], soft_limit)[0] is False

@@ -12,7 +12,7 @@ from tests.autorouter.grids import MODELS, grids_in_states, places, region, vagu
 
 TORONTO = region("yto-01", "CA", 43.65, -79.38)
 LONDON = region("lon-01", "GB", 51.5, -0.12)
-GRID = Grid.of([TORONTO, LONDON], None, {"GB": (TORONTO,)}, {"FR": (46.0, 2.0)}.get)
+GRID = Grid.of([TORONTO, LONDON], None, {"GB": (TORONTO,)})
 ONTARIAN = Place("CA", "ON", 43.7, -79.4)
 
 
@@ -67,7 +67,8 @@ def test_edges_that_nobody_asks_are_unknown() -> None:
     [
         (ONTARIAN, Origin.CALLER, None),
         (Place(None, None, 0.0, 0.0), Origin.CALLER, None),
-        (Place("GB", None, None, None), Origin.DEFAULT, "GB"),
+        (Place("GB", None, None, None), Origin.COUNTRY, "GB"),
+        (Place("AQ", None, None, None), Origin.DEFAULT, None),
         (Place("FR", None, None, None), Origin.COUNTRY, None),
         (None, Origin.DEFAULT, None),
     ],

@@ -146,7 +146,7 @@ def test_refresh_goes_on_with_the_file_that_was_put_in_place(tmp_path: Path) -> 
         assert geoip.place(ip_address("8.8.8.8")) is None
         assert geoip.place(ip_address("9.9.9.9")) is not None
         assert not geoip.refresh()
-        assert (geoip.replaced, geoip.refused, geoip.refusal) == (1, 0, None)
+        assert (geoip.replaced, geoip.refused) == (1, 0)
 
 
 def test_refresh_keeps_the_file_if_the_next_is_broken_or_gone(tmp_path: Path) -> None:
@@ -160,13 +160,11 @@ def test_refresh_keeps_the_file_if_the_next_is_broken_or_gone(tmp_path: Path) ->
         assert not geoip.refresh()
         assert geoip.place(ip_address("8.8.8.8")) is not None
         assert (geoip.replaced, geoip.refused) == (0, 1)
-        assert geoip.refusal is not None
-        assert "is broken" in geoip.refusal
         mmdb.write(tmp_path / "good.mmdb", {"9.9.9.0/24": TORONTO}).rename(file)
         assert geoip.refresh()
         assert geoip.replaced == 1
-        assert not geoip.refusal
     assert [line["event"] for line in logs] == ["geoip_file_refused", "geoip_file_replaced"]
+    assert "is broken" in logs[0]["reason"]
 
 
 def test_file_that_is_broken_inside_is_refused(tmp_path: Path, geoip_file: Path) -> None:

@@ -121,7 +121,24 @@ def test_without_a_country_the_viewers_address_counts_and_nothing_is_shared(
     sent["CloudFront-Viewer-Address"] = "9.9.9.9:46532"
     assert behind(geoip, PROOF | sent) == Location(None, Source.NONE)
     sent["CloudFront-Viewer-Address"] = "unknown"
-    assert behind(geoip, PROOF | sent) == Location(IN_BRITAIN, Source.GEOIP)
+    assert behind(geoip, PROOF | sent) == Location(None, Source.NONE)
+
+
+def test_who_came_through_a_network_that_tells_nothing_is_not_where_its_machine_is(geoip: GeoIP) -> None:
+    assert behind(geoip, PROOF, BRITAIN) == Location(None, Source.NONE)
+    forwarded = PROOF | {"X-Forwarded-For": BRITAIN}
+    found = behind(geoip, forwarded, "10.0.0.1", autorouter_trusted_proxies="10.0.0.1")
+    assert found == Location(None, Source.NONE)
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_who_is_behind_a_proxy_that_says_nothing_usable_is_not_where_the_proxy_is(
+    geoip: GeoIP, header: str
+) -> None:
+    for value in ("", "unknown", CANADA + "x", BRITAIN, f"for={BRITAIN}"):
+        found = locate(geoip, {header: value}, BRITAIN, autorouter_trusted_proxies=BRITAIN)
+        assert found == Location(None, Source.NONE), value
+    assert locate(geoip, {}, BRITAIN, autorouter_trusted_proxies=BRITAIN).place == IN_BRITAIN
 
 
 class TestCoordinates:
@@ -158,7 +175,8 @@ def test_headers_without_a_proof_count_for_nothing(geoip: GeoIP, sent: dict[str,
 
 def test_proof_without_a_network_that_is_named_counts_for_nothing(geoip: GeoIP) -> None:
     assert locate(geoip, PROOF | ONTARIO, autorouter_cdn_secret=SecretStr(SECRET)).source is Source.GEOIP
-    assert behind(geoip, PROOF | ONTARIO, autorouter_cdn="cloudflare").source is Source.GEOIP
+    found = behind(geoip, PROOF | ONTARIO, autorouter_cdn="cloudflare")
+    assert found == Location(None, Source.NONE)
 
 
 def test_trusted_network_proves_it_too_also_before_a_proxy(geoip: GeoIP) -> None:
@@ -178,8 +196,21 @@ def test_headers_of_two_networks_count_for_nothing(geoip: GeoIP) -> None:
     """One of them passed on what the caller wrote in the other's name."""
     both = "cloudfront,cloudflare"
     sent = PROOF | {"CF-IPCountry": "GB"}
-    assert behind(geoip, sent, CANADA, autorouter_cdn=both).vary == ("CF-IPCountry", "CF-Region-Code")
-    assert behind(geoip, sent | ONTARIO, CANADA, autorouter_cdn=both) == Location(IN_CANADA, Source.GEOIP)
+    assert behind(geoip, sent, CANADA, autorouter_cdn=both).vary == ("CF-IPCountry",)
+    found = behind(geoip, sent | ONTARIO, CANADA, autorouter_cdn=both)
+    assert found == Location(None, Source.NONE)
+
+
+def test_callers_own_headers_do_not_place_him_where_the_network_passes_them_on(geoip: GeoIP) -> None:
+    """Plain Cloudflare tells the country, and leaves the transform's headers as the caller wrote them."""
+    sent = PROOF | {"CF-IPCountry": "CA", "CF-Region-Code": "BC", "CF-IPLatitude": "1", "CF-IPLongitude": "1"}
+    for precision in ("subdivision", "coordinates"):
+        found = behind(geoip, sent, autorouter_cdn="cloudflare", autorouter_cdn_precision=precision)
+        assert found.place == Place("CA", None, None, None)
+    found = behind(geoip, sent, autorouter_cdn="cloudflare-locations")
+    assert found == Location(
+        middle("CA", "BC"), Source.CDN, shared=True, vary=("CF-IPCountry", "CF-Region-Code")
+    )
 
 
 values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF), max_size=12) | st.sampled_from(
@@ -192,7 +223,7 @@ anything = st.lists(st.tuples(st.sampled_from(names), values), max_size=10).map(
 )
 precisions = st.sampled_from(["subdivision", "coordinates"])
 EVERYTHING: dict[str, Any] = {
-    "autorouter_cdn": ",".join(CDNS),
+    "autorouter_cdn": ",".join(sorted(CDNS.keys() - {"cloudflare"})),
     "autorouter_cdn_secret": SecretStr(SECRET),
     "autorouter_cdn_networks": "192.0.2.0/24",
     "autorouter_trusted_proxies": "10.0.0.0/8",

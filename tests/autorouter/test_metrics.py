@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from autorouter import app
 from autorouter.grid_state import EdgeState, GridState, ModelState
 from autorouter.route_counts import BUCKET_SECONDS
+from shared import regions
 from tests.autorouter import mmdb
 from tests.autorouter.conftest import Start
 
@@ -84,25 +85,31 @@ class Poller:
     counts: dict[str, Counts]
 
 
-async def test_edges_are_told_by_condition_and_poll(start: Start) -> None:
+async def test_edges_are_told_by_condition_and_poll(start: Start, tmp_path: Path) -> None:
+    hidden = "  - {id: hidden, name: H, location: L, country: CA, lat: 0, lon: 0, discoverable: false,"
+    file = tmp_path / "regions.yaml"
+    file.write_text(f'{regions.default_path().read_text()}{hidden} url: "http://h.test"}}\n')
     edges = {
         "yto-01": EdgeState(models={}),
         "yul-01": EdgeState(models={"m": ModelState("m", busy=True)}),
         "hidden": EdgeState(up=False),
     }
     poller = Poller(GridState(edges, watched=True), {"yto-01": Counts(7, 2), "hidden": Counts(5, 5)})
-    async with start(internal_secret=SECRET) as autorouter, autorouter.client() as client:
+    async with (
+        start(internal_secret=SECRET, regions_file=file) as autorouter,
+        autorouter.client() as client,
+    ):
         autorouter.app.state.poller = poller
         samples = await scrape(client)
         health = (await client.get("/health")).json()
-    expected = {"up": 1, "busy": 1, "draining": 0, "unknown": 15}
-    for name, count in (expected | {"down": 1}).items():
+    expected = {"up": 1, "busy": 1, "draining": 0, "down": 1, "unknown": 15}
+    for name, count in expected.items():
         assert of(samples, "edges", condition=name) == count
     assert of(samples, "watching") == 1
     assert of(samples, "polls_total", region="yto-01") == 7
     assert of(samples, "poll_misses_total", region="hidden") == 5
-    # Health tells of the edges that callers may be sent to.
-    assert health["edges"] == {"watched": True, "down": 0} | expected
+    assert health["edges"] == {"watched": True} | expected
+    assert health["regions"] == sum(expected.values())
 
 
 async def test_geoip_file_tells_its_age_and_its_changes(

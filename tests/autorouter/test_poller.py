@@ -280,3 +280,21 @@ async def test_edges_that_hang_delay_neither_those_that_answer_nor_news_of_them(
 def logs() -> Any:
     with capture_logs() as captured:
         yield captured
+
+
+async def test_edge_that_cannot_be_connected_to_is_a_miss_and_tried_again() -> None:
+    """Whatever goes wrong before the first question, too."""
+    fails = [True] * 5
+
+    @asynccontextmanager
+    async def connect(region: Region, *, keep: bool) -> AsyncIterator[Ask]:
+        if fails and fails.pop():
+            raise RuntimeError("no client")
+        async with scripted(lambda _: status())(region, keep=keep) as ask:
+            yield ask
+
+    with capture_logs() as logs:
+        async with watching([region("a-01")], connect, Clock().rhythm()) as it:
+            await eventually(lambda: it.counts["a-01"].misses == 5)
+            await eventually(lambda: it.state.of("a-01").up and it.state.of("a-01").models is not None)
+    assert [log["event"] for log in logs].count("edge_poll_failed") == 1

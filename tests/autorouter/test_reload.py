@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from autorouter import grid
 from autorouter.app import build_app
 from autorouter.poller import Poller
 from autorouter.reload import hold
@@ -104,6 +105,21 @@ async def test_file_that_cannot_be_used_is_refused_and_the_old_one_stays(
         with anyio.fail_after(10):
             while (await client.get("/health")).json()["regions"] != 2:
                 await anyio.sleep(0.01)
+
+
+async def test_even_a_bug_ends_nothing(
+    start: Start, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start(**settings) as autorouter, autorouter.client() as client:
+        with monkeypatch.context() as broken, capture_logs() as logs, anyio.fail_after(10):
+            broken.setattr(grid.Grid, "of", None)
+            hang_up()
+            while not logs:
+                await anyio.sleep(0.01)
+        assert [log["event"] for log in logs] == ["regions_reload_failed"]
+        write(settings["regions_file"], "new-01")
+        hang_up()
+        await until_it_chooses(client, "new-01")
 
 
 async def test_poller_is_told_of_the_new_regions(settings: dict[str, Any]) -> None:

@@ -56,8 +56,10 @@ def test_without_a_proof_the_start_is_refused() -> None:
     [
         ("autorouter_cdn", "cloudfront,akamai"),
         ("autorouter_cdn", "CloudFront"),
+        ("autorouter_cdn", "cloudflare,cloudflare-locations"),
         ("autorouter_cdn_secret", ""),
         ("autorouter_cdn_secret", " s3cret"),
+        ("autorouter_cdn_secret", "s3cr et"),
         ("autorouter_cdn_secret", "s3cr\u00e9t"),
         ("autorouter_cdn_secret", "s3cr\net"),
         ("autorouter_cdn_secret_header", ""),

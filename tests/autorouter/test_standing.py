@@ -40,8 +40,9 @@ def test_standing_for_callers_of_a_model(edge: EdgeState, expected: Standing | N
     [
         (UNKNOWN, Standing.READY),
         (EdgeState(models={"m": READY}), Standing.READY),
-        (EdgeState(models={"m": READY, "n": BUSY}), Standing.BUSY),
-        (EdgeState(models={"m": BUSY, "n": FULL}), Standing.FULL),
+        (EdgeState(models={"m": READY, "n": FULL}), Standing.READY),
+        (EdgeState(models={"m": FULL, "n": BUSY}), Standing.BUSY),
+        (EdgeState(models={"m": FULL, "n": LOADING}), Standing.FULL),
         (EdgeState(models={"m": READY, "n": LOADING}), Standing.READY),
         (EdgeState(models={"m": LOADING}), Standing.LOADING),
         (EdgeState(models={}), Standing.LOADING),

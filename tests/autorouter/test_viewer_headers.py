@@ -32,6 +32,11 @@ def headers(*pairs: tuple[str, str]) -> Headers:
         ),
         (
             "cloudflare",
+            {"CF-IPCountry": "US", "CF-Connecting-IP": "2001:db8::1"},
+            Viewer("US", None, None, ip_address("2001:db8::1")),
+        ),
+        (
+            "cloudflare-locations",
             {
                 "CF-IPCountry": "US",
                 "cf-region-code": "TX",
@@ -78,7 +83,8 @@ def test_country_that_is_none_is_unknown(country: str) -> None:
 
 @pytest.mark.parametrize("subdivision", ["", "Ontario", "O N", "CA-ON", "\xdf", "O-N", "--"])
 def test_subdivision_that_is_none_is_unknown(subdivision: str) -> None:
-    viewer = read_viewer(headers(("CF-IPCountry", "CA"), ("CF-Region-Code", subdivision)), CDNS["cloudflare"])
+    sent = headers(("CF-IPCountry", "CA"), ("CF-Region-Code", subdivision))
+    viewer = read_viewer(sent, CDNS["cloudflare-locations"])
     assert (viewer.country, viewer.subdivision) == ("CA", None)
 
 
@@ -128,7 +134,7 @@ def test_cloudfront_writes_a_port_after_the_address(value: str, address: str | N
 def test_header_that_comes_twice_is_unknown() -> None:
     """One of them may be the caller's own."""
     twice = headers(("CF-IPCountry", "CA"), ("CF-IPCountry", "CA"), ("CF-Region-Code", "ON"))
-    assert read_viewer(twice, CDNS["cloudflare"]) == Viewer(None, "ON", None, None)
+    assert read_viewer(twice, CDNS["cloudflare-locations"]) == Viewer(None, "ON", None, None)
 
 
 anything = st.text(st.characters(max_codepoint=0xFF), max_size=20) | st.sampled_from(

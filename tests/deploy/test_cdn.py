@@ -2,11 +2,16 @@
 
 import re
 from dataclasses import fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from autorouter.formats import JSON, MSGPACK, asked_for
 from autorouter.query import Query
 from autorouter.settings import AutorouterSettings
 
@@ -46,6 +51,15 @@ def test_cloudfront_keys_by_what_an_answer_depends_on() -> None:
     assert all(entry["ErrorCachingMinTTL"] == 0 for entry in distribution["CustomErrorResponses"])
 
 
+def test_every_spelling_of_the_path_has_cloudfronts_cache() -> None:
+    template = yaml.load((FOLDER / "cloudfront.yaml").read_text(), Loader)
+    distribution = template["Resources"]["Distribution"]["Properties"]["DistributionConfig"]
+    (behaviour,) = distribution["CacheBehaviors"]
+    for path in ("/v1/route", "/v1/route/", "//v1/route"):
+        assert fnmatchcase(path, behaviour["PathPattern"])
+    assert not fnmatchcase("/health", behaviour["PathPattern"])
+
+
 def test_nginx_keys_by_what_it_asks() -> None:
     text = (FOLDER / "nginx" / "route.conf").read_text()
     (question,) = re.findall(r'map "" \$route_query \{\s+default "([^"]+)";', text)
@@ -58,6 +72,55 @@ def test_nginx_keys_by_what_it_asks() -> None:
     locations = re.findall(r"^    location [^{]+\{(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
     assert len(locations) == 4
     assert all("proxy_set_header" not in location for location in locations)
+
+
+def msgpack_pattern() -> str:
+    """Return what both configurations look for in Accept."""
+    (ours,) = re.findall(r'"~\*(\S+)" application/msgpack;', (FOLDER / "nginx" / "route.conf").read_text())
+    (theirs,) = re.findall(r"MSGPACK = /(.+)/i;", (FOLDER / "cloudfront.yaml").read_text())
+    assert ours == theirs.replace("\\/", "/")
+    return str(ours)
+
+
+PATTERN = re.compile(msgpack_pattern(), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/msgpack",
+        " Application/X-MsgPack ",
+        "application/vnd.msgpack;q=1.0",
+        "application/msgpack, */*",
+        "application/msgpack, application/json;q=0.9, */*;q=0.1",
+        "application/msgpack ; q=1 ,text/html",
+        "application/msgpack, application/json",
+        "application/msgpack, text/html, application/json;charset=utf-8",
+        "application/msgpack;q=0",
+        "application/msgpack-seq",
+        "application/json, application/msgpack",
+        "text/html",
+        "",
+    ],
+)
+def test_the_caches_ask_for_the_format_that_the_autorouter_would_give(accept: str) -> None:
+    assert (asked_for(accept) is MSGPACK) == (PATTERN.search(accept) is not None)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(MSGPACK.names | JSON.names | {"application/*", "*/*", "text/html"})),
+            st.sampled_from(["", ";q=1", " ; q=1.000", ";q=0.999", ";q=0", ";q=1.0000", ";charset=utf-8"]),
+        ),
+        unique_by=lambda entry: entry[0],
+    )
+)
+def test_the_caches_ask_for_msgpack_only_where_the_autorouter_would_give_it(
+    entries: list[tuple[str, str]],
+) -> None:
+    accept = ", ".join(map("".join, entries))
+    assert PATTERN.search(accept) is None or asked_for(accept) is MSGPACK
 
 
 def test_stated_times_are_the_defaults() -> None:

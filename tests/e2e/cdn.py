@@ -128,11 +128,34 @@ def _wait_until_it_listens(process: subprocess.Popen[str], port: int) -> None:
             time.sleep(0.02)
 
 
+@contextmanager
+def nothing_but(status: int, port: int) -> Iterator[None]:
+    """Answer every GET on *port* with *status*."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class FakeEdge:
     """An edge that answers /internal/status and nothing else; it dies when it is told to."""
 
     def __init__(self, region: str, secret: str) -> None:
-        status = {"version": 1, "region": region, "draining": False, "models": []}
+        status: dict[str, Any] = {"version": 1, "region": region, "draining": False, "models": []}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -148,10 +171,16 @@ class FakeEdge:
                 pass
 
         self.region = region
+        self._status = status
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
+
+    def serve(self, *models: str) -> None:
+        """Tell of these *models* from now on, and of no other."""
+        idle = {"state": "loaded", "in_flight": 0, "soft_limit": 4, "limit": 8}
+        self._status["models"] = [{"id": model, "names": [model], **idle} for model in models]
 
     def die(self) -> None:
         self._server.shutdown()

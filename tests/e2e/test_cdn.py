@@ -1,10 +1,11 @@
 """A real caching proxy in front of a real autorouter: who shares an answer with whom, and for how long."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import msgpack
@@ -12,7 +13,17 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.cdn import NEW_YORK, NOWHERE, ONTARIO, QUEBEC, Cdn, FakeEdge, cdn, find_nginx
+from tests.e2e.cdn import (
+    NEW_YORK,
+    NOWHERE,
+    ONTARIO,
+    QUEBEC,
+    Cdn,
+    FakeEdge,
+    cdn,
+    find_nginx,
+    nothing_but,
+)
 from tests.e2e.services import Service, free_ports, service
 
 SECRET, CDN_SECRET = "internal-secret", "cdn-secret"
@@ -89,6 +100,13 @@ def entry(edge: FakeEdge) -> dict[str, object]:
     return {"id": edge.region, "name": edge.region, "url": edge.url, **place}
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def named(answer: httpx.Response) -> set[str]:
     """Return every region that *answer* names."""
     body = answer.json()
@@ -128,8 +146,9 @@ def test_what_is_asked_is_in_the_key(front: Front) -> None:
     caller = ONTARIO.format(1)
     assert front.cdn.ask(caller).json()["reason"] == "country"
     assert front.cdn.ask(caller, "/v1/route?scope=global").json()["reason"] == "nearest"
-    packed = front.cdn.ask(caller, headers={"Accept": "application/x-msgpack"})
-    assert msgpack.unpackb(packed.content)["region"] == "yto-01"
+    for accept in ("application/x-msgpack", "application/msgpack;q=1.0, application/json;q=0.9, */*;q=0.1"):
+        packed = front.cdn.ask(caller, headers={"Accept": accept})
+        assert msgpack.unpackb(packed.content)["region"] == "yto-01"
     assert front.cdn.ask(caller, "/v1/route?region=nyc-01").json()["region"] == "nyc-01"
     # Each is an entry of its own, and an odd way to ask leads to the same ones.
     for path in (
@@ -191,14 +210,29 @@ def test_an_edge_that_dies_is_out_of_cached_answers_within_the_stated_time(front
     assert (answer.json()["region"], answer.json()["degraded"]) == ("yul-01", False)
 
 
-def test_the_cache_still_answers_when_the_autorouter_is_stopped(front: Front) -> None:
-    kept = front.cdn.ask(ONTARIO.format(1))
+def test_a_model_that_nobody_serves_any_more_is_out_of_cached_answers_likewise(front: Front) -> None:
+    caller, question = ONTARIO.format(1), "/v1/route?model=tiny"
+    front.edges["yto-01"].serve("tiny")
+    wait_for(lambda: front.cdn.ask(caller, question).status_code == 200)
+
+    front.edges["yto-01"].serve()
+    wait_for(lambda: front.cdn.ask(caller, question).status_code == 404, STATED_SECONDS)
+    answer = front.cdn.ask(caller, question)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("question", ["/v1/route", "/v1/route?model=tiny"])
+def test_the_cache_still_answers_when_the_autorouter_is_stopped(front: Front, question: str) -> None:
+    front.edges["yto-01"].serve("tiny")
+    wait_for(lambda: front.cdn.ask(ONTARIO.format(1), question).status_code == 200)
+    kept = front.cdn.ask(ONTARIO.format(1), question)
     front.service.stop()
     time.sleep(SHARED_SECONDS + STALE_SECONDS + 2)
 
     for number in range(5):
         asked = time.monotonic()
-        answer = front.cdn.ask(ONTARIO.format(number + 1))
+        answer = front.cdn.ask(ONTARIO.format(number + 1), question)
         # polargrid-sdk waits two seconds.
         assert time.monotonic() - asked < 1.5
         assert (answer.status_code, answer.headers["x-cache"]) == (200, "STALE")
@@ -209,3 +243,14 @@ def test_the_cache_still_answers_when_the_autorouter_is_stopped(front: Front) ->
     assert unseen.json()["error"]["code"] == "unavailable"
     assert unseen.headers["cache-control"] == "no-store"
     assert unseen.headers["access-control-allow-origin"] == "*"
+
+
+def test_the_cache_still_answers_when_what_is_before_the_autorouter_finds_none(front: Front) -> None:
+    kept = front.cdn.ask(ONTARIO.format(1))
+    front.service.stop()
+    time.sleep(SHARED_SECONDS + STALE_SECONDS + 2)
+
+    with nothing_but(503, urlsplit(front.autorouter).port or 0):
+        answer = front.cdn.ask(ONTARIO.format(2))
+    assert (answer.status_code, answer.headers["x-cache"]) == (200, "STALE")
+    assert answer.content == kept.content

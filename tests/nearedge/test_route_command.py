@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from autorouter.grid_state import EdgeState, GridState, ModelState
+from autorouter.subdivisions import subdivision_middle
 from nearedge.cli import app
 from nearedge.commands import route
 from shared import regions
@@ -145,6 +146,33 @@ def test_caller_of_whom_only_the_country_is_known(geoip_file: Path) -> None:
     assert facts(out)["distance"] == "from the middle of FR"
 
 
+CDN = {"autorouter_cdn": "cloudfront", "autorouter_cdn_secret": "s3cret"}
+
+
+def test_caller_behind_a_cdn_is_in_the_middle_of_his_subdivision(geoip_file: Path) -> None:
+    middle = subdivision_middle("CA", "ON")
+    assert middle is not None
+    by = "by test.mmdb (Test-City, built 2020-09-13)"
+    _, out, _ = explain(TORONTO, geoip_file=geoip_file, **CDN)
+    at = f"{middle[0]}, {middle[1]}"
+    assert facts(out)["place"] == f"CA-ON, {at}, as for callers through cloudfront, {by}"
+    _, out, _ = explain(TORONTO, "--json", geoip_file=geoip_file, **CDN)
+    told = json.loads(out)
+    assert (told["through_cdn"], told["place"]["lat"], told["place"]["lon"]) == (True, *middle)
+    _, out, _ = explain(TORONTO, geoip_file=geoip_file, **CDN | {"autorouter_cdn": "cloudflare"})
+    assert facts(out)["place"].startswith("CA, unknown coordinates, as for callers through cloudflare, ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"), [(["--no-cdn"], {}), ([], {"autorouter_cdn_precision": "coordinates"})]
+)
+def test_caller_without_a_cdn_is_where_he_is(
+    geoip_file: Path, arguments: list[str], more: dict[str, str]
+) -> None:
+    _, out, _ = explain(TORONTO, *arguments, geoip_file=geoip_file, **CDN | more)
+    assert facts(out)["place"].startswith("CA-ON, 43.7, -79.4, by ")
+
+
 def test_folded_address_is_told(geoip_file: Path) -> None:
     _, out, _ = explain(f"::ffff:{TORONTO}", geoip_file=geoip_file)
     assert facts(out)["address"] == f"{TORONTO}, given as ::ffff:{TORONTO}"
@@ -158,6 +186,7 @@ def test_json_has_every_region(geoip_file: Path, watched: None) -> None:
     assert told == {
         "address": TORONTO,
         "place": {"country": "CA", "subdivision": "ON", "lat": 43.7, "lon": -79.4},
+        "through_cdn": False,
         "geoip": {
             "file": "test.mmdb",
             "database_type": "Test-City",
