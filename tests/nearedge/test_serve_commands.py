@@ -29,7 +29,7 @@ def refused(*arguments: str, home: Path, **settings: object) -> tuple[int, str]:
     [
         (("autorouter", "--port", "0"), "default_region", "NEAREDGE_DEFAULT_REGION"),
         (("edge", "--port", "0"), "edge_region", "NEAREDGE_EDGE_REGION"),
-        (("geoip", "lookup", "8.8.8.8"), "default_region", "NEAREDGE_DEFAULT_REGION"),
+        (("route", "explain", "8.8.8.8"), "default_region", "NEAREDGE_DEFAULT_REGION"),
     ],
 )
 def test_region_that_is_not_there_stops_the_start_with_the_name_of_the_setting(
