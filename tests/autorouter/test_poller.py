@@ -1,5 +1,7 @@
 import math
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -10,7 +12,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from autorouter import poller
-from autorouter.edge_client import Miss
+from autorouter.edge_client import Ask, Miss
 from autorouter.edge_health import Manner
 from autorouter.grid_state import UNKNOWN, GridState
 from autorouter.poller import JITTER, Poller, Rhythm
