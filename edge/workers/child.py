@@ -38,8 +38,8 @@ log = structlog.get_logger(__name__)
 
 SPIN_COUNT = 20_000
 """How often an OpenMP thread looks for work before it sleeps. With libgomp's 300,000 a single busy neighbour
-slowed two llama.cpp threads on two cores from 138 to 5 tokens/s; 1,000 costs a fifth of the speed where there
-is none, as the threads then sleep between the parts of a step."""
+slowed two llama.cpp threads on two cores from 138 to 5 tokens/s; with 1,000 the threads sleep between the
+parts of a step, which costs a fifth to three quarters of the speed, by processor."""
 
 _RECEIVE_BYTES = 256 * 1024
 

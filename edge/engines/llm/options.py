@@ -13,7 +13,7 @@ KV_TYPES = (int(c.GGML_TYPE_Q8_0), int(c.GGML_TYPE_F16))
 rounding, for 1, up to 63 and more tokens at once (``ggml_compute_forward_flash_attn_ext_f16``), which moved
 logits by up to 0.8. Over keys and values of two types it goes token by token, so that an answer is the same,
 bit for bit, alone and in any batch, from a cached beginning or a computed one. Values of 8 bits would have to
-be widened for every head that reads them: 16 streams then get a quarter less tokens/s."""
+be widened for every head that reads them, which makes steps of many streams slower."""
 
 KEY_BLOCK = 32
 """Numbers that share a scale in 8-bit keys. llama.cpp makes none where it does not divide the heads."""
@@ -22,7 +22,7 @@ GGML_TYPE_BF16 = 30
 """The bindings do not name it."""
 
 WIDE_KV_TYPES = (int(c.GGML_TYPE_F16), GGML_TYPE_BF16)
-"""The same for other heads."""
+"""The same for other heads: of two types again."""
 
 MAX_SEQUENCES = 256
 """``LLAMA_MAX_SEQ``: llama.cpp makes no context for more."""
