@@ -5,6 +5,7 @@ import math
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -247,6 +248,20 @@ def test_an_echo_scores_the_prompt(engine: LlmEngine) -> None:
     assert all(own < 0 for _, _, own, _ in scores[1:])
     # What is said the third time is expected: wrong rows would not show that.
     assert sum(own for _, _, own, _ in scores[-20:]) > 20 * -0.5
+
+
+def test_a_prompt_alone_is_scored_like_one_that_is_continued(engine: LlmEngine) -> None:
+    request = Generate(prompt=[504, 1038, 5, 504], echo=True, logprobs=3, max_tokens=0)
+    told, end = run(engine, request)
+    continued = run(engine, replace(request, max_tokens=1))[0]
+
+    assert isinstance(told, Text)
+    assert isinstance(continued, Text)
+    assert len(told.logprobs or []) == 4
+    assert (told.text, told.logprobs) == (continued.text, continued.logprobs)
+    assert end_of([end]).finish_reason == "length"
+    assert (end_of([end]).prompt_tokens, end_of([end]).completion_tokens) == (4, 0)
+    assert all_is_free(engine)
 
 
 def test_a_bias_keeps_tokens_out(engine: LlmEngine) -> None:
