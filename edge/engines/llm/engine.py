@@ -14,12 +14,12 @@ import llama_cpp as c
 
 from edge.engines.base import Cancelled, InvalidRequest, Job
 from edge.engines.llama import Batch, Context, EmbeddingBatch, Model
+from edge.engines.llm.candidates import Floats
 from edge.engines.llm.constraint import Constraint, Constraints
 from edge.engines.llm.generation import Generation
 from edge.engines.llm.options import LlmOptions
 from edge.engines.llm.pace import Pace
 from edge.engines.llm.prompt import PromptBuilder
-from edge.engines.llm.sampling import Floats
 from edge.engines.llm.scheduler import Scheduler
 from edge.engines.llm.step import Chunk, Forget, Scheduled, Step
 from edge.engines.llm.template import ChatTemplate
