@@ -296,6 +296,13 @@ def test_a_forced_call_fits_the_functions_schema(engine: LlmEngine) -> None:
     assert end_of(events).finish_reason == "tool_calls"
 
 
+def test_a_forced_call_that_is_cut_off_tells_nothing_of_its_markup(engine: LlmEngine) -> None:
+    for tokens in range(1, 8):
+        events = run(engine, ask("Chile", tools=[TOOL], tool_choice="required", max_tokens=tokens))
+        assert text_of(events) == ""
+        assert end_of(events).finish_reason == "length"
+
+
 def test_a_schema_that_cannot_be_enforced_is_refused(engine: LlmEngine) -> None:
     with pytest.raises(InvalidRequest) as caught:
         run(engine, ask("Chile", json_schema={"$ref": "https://example.org/city.json"}))
