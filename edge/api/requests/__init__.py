@@ -4,7 +4,7 @@ from edge.api.requests.audio import SpeechRequest, TranscriptionForm, Transcript
 from edge.api.requests.chat import ChatRequest
 from edge.api.requests.completions import MAX_PROMPTS, CompletionRequest
 from edge.api.requests.embeddings import EmbeddingRequest
-from edge.api.requests.messages import ImagePart, Message, TextPart
+from edge.api.requests.messages import ImagePart, Message
 from edge.api.requests.sampling import Sampling, StreamOptions
 from edge.api.requests.tools import Function, NamedFunction, NamedTool, Tool
 
@@ -21,7 +21,6 @@ __all__ = [
     "Sampling",
     "SpeechRequest",
     "StreamOptions",
-    "TextPart",
     "Tool",
     "TranscriptionForm",
     "TranscriptionQuery",
