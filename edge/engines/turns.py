@@ -1,25 +1,27 @@
-"""An engine whose callers take turns, a step at a time."""
+"""An engine whose callers take turns."""
 
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+
+from greenlet import greenlet
 
 from edge.engines.base import Cancelled, Job
 
 T = TypeVar("T")
 
 TURN_SECONDS = 0.05
-"""A turn goes on until its steps took this long: one that costs nothing is no turn."""
+"""A pause in a turn that has not lasted as long is none: what costs nothing is no turn."""
 
 OPEN_PER_CALLER = 4
 """Jobs of one caller that have begun and not ended: each of them holds its input and what it made of it."""
 
 
 class Turns(Generic[T]):
-    """Decides whose step is next. Callers take turns, and so do each caller's items among themselves.
+    """Decides whose turn is next. Callers take turns, and so do each caller's items among themselves.
 
     At most *open_per_caller* items of a caller take turns; his others wait behind them in their order.
     """
@@ -54,36 +56,46 @@ class Turns(Generic[T]):
 
 
 class _Task:
-    """A job and, once it has begun, the rest of its steps."""
+    """A job and, once it has begun, where in its work it stands."""
 
-    def __init__(self, job: Job, caller: str, begin: Callable[[Job], Iterator[None]]) -> None:
+    def __init__(self, job: Job, caller: str, run: "Run") -> None:
         self.job = job
         self.caller = caller
-        self._begin = begin
-        self._steps: Iterator[None] | None = None
+        self._run = run
+        self._work: greenlet | None = None
+        self._turn_ends = 0.0
 
     @property
     def begun(self) -> bool:
-        return self._steps is not None
+        return self._work is not None
 
     def take_turn(self) -> bool:
-        """Do the next steps; False if the last was among them. Raises what ends the job."""
-        started = time.monotonic()
-        while True:
+        """Do a part of the job; False if it was the last. Raises what ends the job."""
+        if self._work is None:
             self.job.check()
-            if self._steps is None:
-                self._steps = self._begin(self.job)
-            if next(self._steps, self) is self:
-                return False
-            if time.monotonic() - started > TURN_SECONDS:
-                return True
+            self._work = greenlet(lambda: self._run(self.job, self._pause))
+        self._turn_ends = time.monotonic() + TURN_SECONDS
+        self._work.switch()
+        return not self._work.dead
+
+    def _pause(self) -> None:
+        self.job.check()
+        work = greenlet.getcurrent()
+        if time.monotonic() > self._turn_ends and work.parent is not None:
+            work.parent.switch()
+            self.job.check()
+
+
+Pause = Callable[[], None]
+Run = Callable[[Job, Pause], None]
 
 
 class TurnsEngine(ABC):
-    """Runs the steps of many jobs on one thread: whoever asks for much delays nobody by more than a step.
+    """Does a part of each of many jobs in turn, on one thread: whoever asks for much delays nobody for long.
 
-    A subclass implements :meth:`steps`. What it raises ends the job with that error. A job whose caller
-    leaves ends before its next step.
+    A subclass implements :meth:`run`, whose work may be left and taken up again wherever it pauses, however
+    deep in calls into a library: each job is a greenlet. What it raises ends the job with that error. A job
+    whose caller leaves ends at its next turn.
     """
 
     def __init__(self) -> None:
@@ -100,18 +112,21 @@ class TurnsEngine(ABC):
         """Return whose job it is; empty if nobody knows, then it is a stranger to every other."""
 
     @abstractmethod
-    def steps(self, job: Job) -> Iterator[None]:
-        """Answer *job*: emit its events, and yield wherever another job may have its turn."""
+    def run(self, job: Job, pause: Pause) -> None:
+        """Answer *job*: emit its events and return.
+
+        Call *pause* wherever others may have their turns; it raises Cancelled once the caller has left.
+        """
 
     def submit(self, job: Job) -> None:
-        task = _Task(job, self.caller(job) or f"stranger {id(job)}", self.steps)
+        task = _Task(job, self.caller(job) or f"stranger {id(job)}", self.run)
         with self._changed:
             self._turns.add(task.caller, task)
             self._changed.notify()
         job.on_cancel(lambda: self._drop(task))
 
     def _drop(self, task: _Task) -> None:
-        """End a job that has not begun; one that has finds out at its next step."""
+        """End a job that has not begun; one that has finds out at its next turn."""
         with self._changed:
             if task.begun or not self._turns.remove(task.caller, task):
                 return

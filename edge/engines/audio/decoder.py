@@ -68,6 +68,25 @@ _OPTIONS = {
 }
 
 
+_NO_LAYOUT = " channels"
+"""How FFmpeg ends the name of a layout that it knows no places of channels for, and so does not mix."""
+
+
+def _mixed(frame: av.AudioFrame) -> av.AudioFrame:
+    """Return *frame* with the mean of its channels as its one channel."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    mean = samples.mean(axis=0, dtype=np.float64)
+    if samples.dtype == np.uint8:
+        mean = (mean - 128) / 128
+    elif np.issubdtype(samples.dtype, np.integer):
+        mean /= -float(np.iinfo(samples.dtype).min)
+    mixed = av.AudioFrame.from_ndarray(mean.astype(np.float32)[np.newaxis], format="flt", layout="mono")
+    mixed.sample_rate = frame.sample_rate
+    return mixed
+
+
 class _Resampler:
     """To 16 kHz mono s16, also when the format of the frames changes on the way."""
 
@@ -78,6 +97,7 @@ class _Resampler:
     def feed(self, frame: av.AudioFrame | None) -> Iterator[av.AudioFrame]:
         """Yield what *frame* gives; None asks for the rest."""
         if frame is not None:
+            frame = _mixed(frame) if frame.layout.name.endswith(_NO_LAYOUT) else frame
             frame.pts = None  # gaps and jumps in a file's timestamps are no reason to refuse it
             form = (frame.format.name, frame.layout.name, frame.sample_rate)
             if self._input not in (None, form):
@@ -153,7 +173,7 @@ class _Limit:
 
 def in_words(seconds: float) -> str:
     """Return a length of time as people say it: ``60 minutes``, ``90 seconds``."""
-    return f"{seconds / 60:g} minutes" if seconds >= 60 and seconds % 60 == 0 else f"{seconds:g} seconds"
+    return f"{seconds / 60:g} minutes" if seconds >= 120 and seconds % 60 == 0 else f"{seconds:g} seconds"
 
 
 def _frames(container: InputContainer, limit: _Limit, check: Callable[[], None]) -> Iterator[av.AudioFrame]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.engines.audio.decoder import HEARING_RATE, decoded
 from edge.engines.base import InvalidRequest, Job
 from edge.engines.stt.recording import Recording
-from edge.engines.turns import TurnsEngine
+from edge.engines.turns import Pause, TurnsEngine
 from edge.workers.messages import Heard, Segment, Transcribe, Transcribed
 
 MAX_AUDIO_SECONDS = 3600
@@ -27,30 +27,27 @@ FRAMES_PER_SECOND = 100
 
 TEMPERATURE_STEP = 0.2
 
-DECODED_SECONDS = 60
-"""How much audio is decoded in one step; it takes about 60 ms."""
-
 
 class Attempts(list[float]):
-    """Temperatures that ask whether the caller is still there before each is tried.
+    """Temperatures, with a pause before each is tried.
 
     A window of repetitive speech is decoded anew at every one of them, which takes many seconds.
     """
 
-    def __init__(self, temperatures: list[float], check: Callable[[], None]) -> None:
+    def __init__(self, temperatures: list[float], pause: Pause) -> None:
         super().__init__(temperatures)
-        self._check = check
+        self._pause = pause
 
     def __iter__(self) -> Iterator[float]:
         for temperature in super().__iter__():
-            self._check()
+            self._pause()
             yield temperature
 
 
 class WhisperEngine(TurnsEngine):
     """Answers ``Transcribe`` with ``Heard``, a ``Segment`` as each is heard, then ``Transcribed``.
 
-    A step is one of Whisper's windows of half a minute, or as short a part of the work before it.
+    A turn is one attempt at one of Whisper's windows of half a minute, or a part of the work before it.
     """
 
     def __init__(self, directory: Path, *, threads: int, max_audio_seconds: float) -> None:
@@ -72,26 +69,27 @@ class WhisperEngine(TurnsEngine):
     def caller(self, job: Job) -> str:
         return job.request.caller if isinstance(job.request, Transcribe) else ""
 
-    def steps(self, job: Job) -> Iterator[None]:
+    def run(self, job: Job, pause: Pause) -> None:
         request = job.request
         if not isinstance(request, Transcribe):
             raise InvalidRequest("This model transcribes recordings", param="model")
         started = time.perf_counter()
         language = self._language(request)
-        temperatures = Attempts(fallback_temperatures(request.temperature), job.check)
+        temperatures = Attempts(fallback_temperatures(request.temperature), pause)
         with Recording() as recording:
-            yield from self._decode(job, request.audio, recording)
+            for samples in decoded(request.audio, max_seconds=self._max_audio_seconds, check=pause):
+                recording.append(samples)
             count = 0
             for start, samples in recording.blocks():
                 job.emit(Heard(start / HEARING_RATE, recording.seconds))
                 heard, segments = self._transcribe(samples, language, request, temperatures)
-                yield
+                pause()
                 for segment in segments:
                     job.check()
                     job.emit(_event(segment, count, start))
                     count += 1
                     language = language or heard
-                    yield
+                    pause()
             job.emit(
                 Transcribed(
                     language=language or "en",  # nothing was said
@@ -100,14 +98,6 @@ class WhisperEngine(TurnsEngine):
                     inference_ms=(time.perf_counter() - started) * 1000,
                 )
             )
-
-    def _decode(self, job: Job, audio: bytes, recording: Recording) -> Iterator[None]:
-        paused = 0.0
-        for samples in decoded(audio, max_seconds=self._max_audio_seconds, check=job.check):
-            recording.append(samples)
-            if recording.seconds - paused > DECODED_SECONDS:
-                paused = recording.seconds
-                yield
 
     def _language(self, request: Transcribe) -> str | None:
         """Return the language that is spoken, None to detect it."""

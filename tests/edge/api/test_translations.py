@@ -72,7 +72,7 @@ def test_text_is_text(client: TestClient) -> None:
     ],
 )
 def test_a_bad_field_is_named(client: TestClient, form: dict[str, str], status: int, param: str) -> None:
-    response = translate(client, **form)
+    response = client.post(URL, data={"model": "whisper-1"} | form, files={"file": b"hello"})
     assert (response.status_code, response.json()["error"]["param"]) == (status, param)
 
 

@@ -1,12 +1,11 @@
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from edge.engines import turns
 from edge.engines.base import Cancelled, Job
-from edge.engines.turns import Turns, TurnsEngine
+from edge.engines.turns import Pause, Turns, TurnsEngine
 from edge.workers.messages import Heard, Transcribe
 from tests.edge.engines.running import JobEnd
 
@@ -53,7 +52,7 @@ class Steps(TurnsEngine):
         assert isinstance(job.request, Transcribe)
         return job.request.caller
 
-    def steps(self, job: Job) -> Iterator[None]:
+    def run(self, job: Job, pause: Pause) -> None:
         request = job.request
         assert isinstance(request, Transcribe)
         if request.prompt == "fail":
@@ -62,7 +61,7 @@ class Steps(TurnsEngine):
             time.sleep(0.01)
             self._done.append(request.caller)
             job.emit(Heard(step, 0))
-            yield
+            pause()
 
 
 @pytest.fixture
@@ -126,11 +125,11 @@ def test_steps_that_cost_nothing_are_no_turns(engine: Steps, monkeypatch: pytest
     seen: list[str] = []
 
     class Free(Steps):
-        def steps(self, job: Job) -> Iterator[None]:
+        def run(self, job: Job, pause: Pause) -> None:
             gate.wait(10)
             for _ in range(3):
                 seen.append(self.caller(job))
-                yield
+                pause()
 
     free = Free(seen)
     jobs = [ask(free, "0", caller) for caller in ("a", "b")]
@@ -138,3 +137,28 @@ def test_steps_that_cost_nothing_are_no_turns(engine: Steps, monkeypatch: pytest
     for job in jobs:
         job.wait()
     assert seen == ["a", "a", "a", "b", "b", "b"]
+
+
+def test_a_turn_may_end_deep_within_the_calls_of_a_library(
+    engine: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    class Deep(Steps):
+        def run(self, job: Job, pause: Pause) -> None:
+            def key(_item: int) -> int:
+                time.sleep(0.005)
+                seen.append(self.caller(job))
+                pause()
+                return 0
+
+            sorted(range(20), key=key)
+
+    deep = Deep(seen)
+    first = ask(deep, "0", "a")
+    while not seen:
+        time.sleep(0.001)
+    ask(deep, "0", "b").wait()
+    first.wait()
+    assert seen.count("a") == seen.count("b") == 20
+    assert seen.index("b") < 10
