@@ -11,8 +11,11 @@ from edge.api import (
     model_control,
     models,
     speech,
+    transcription_jobs,
     transcriptions,
+    translations,
 )
+from edge.api.job_types import JobAccepted, JobInfo, JobList, JobResult
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -29,9 +32,12 @@ from edge.api.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    JobCancelQuery,
+    JobQuery,
     SpeechRequest,
     TranscriptionForm,
     TranscriptionQuery,
+    TranslationForm,
 )
 from edge.api.responses import (
     ChatCompletion,
@@ -49,6 +55,7 @@ from edge.api.responses import (
     TranscriptError,
     VerboseTranscript,
 )
+from edge.api.transcript import CONTENT_TYPES
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
@@ -114,9 +121,40 @@ OPERATIONS = (
         query=TranscriptionQuery,
         form=TranscriptionForm,
         response=Transcript | VerboseTranscript,
+        accepted=JobAccepted,
         event=TranscriptDelta | TranscriptDone | TranscriptError,
-        media=tuple(transcriptions.CONTENT_TYPES.values()),
-        headers=INFERENCE_HEADERS,
+        media=tuple(CONTENT_TYPES.values()),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
+    ),
+    Operation(
+        *("GET", "/v1/audio/transcriptions", transcription_jobs.transcription_jobs),
+        access=Scope.INFERENCE,
+        summary="Tell how a transcription job is, or list the jobs",
+        tag=AUDIO,
+        query=JobQuery,
+        response=JobResult | JobInfo | JobList,
+        accepted=JobInfo,
+        headers=("X-Pg-Audio-Seconds",),
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("DELETE", "/v1/audio/transcriptions", transcription_jobs.cancel_transcription_job),
+        access=Scope.INFERENCE,
+        summary="Cancel a transcription job",
+        tag=AUDIO,
+        query=JobCancelQuery,
+        response=JobResult | JobInfo,
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("POST", "/v1/audio/translations", translations.translations),
+        access=Scope.INFERENCE,
+        summary="Translate a recording into English",
+        tag=AUDIO,
+        form=TranslationForm,
+        response=Transcript | VerboseTranscript,
+        media=("text/plain",),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),

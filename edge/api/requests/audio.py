@@ -1,10 +1,10 @@
-"""What clients may send to have a text spoken or a recording transcribed."""
+"""What clients may send to have a text spoken."""
 
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from edge.api.requests.fields import ApiModel, FormModel, ModelName
+from edge.api.requests.fields import ApiModel, ModelName
 from edge.engines.audio.formats import FORMATS
 
 MAX_SPEECH_CHARACTERS = 4096
@@ -40,23 +40,3 @@ class SpeechRequest(ApiModel):
     language: str | None = None
     instructions: str | None = None
     voice_transcript: str | None = None
-
-
-class TranscriptionQuery(FormModel):
-    """The query of the job contract: with ``model`` here, ``sync`` or ``stream`` says how to answer."""
-
-    model: str | None = None
-    sync: bool | None = Field(default=None, description="Answer with the transcript itself")
-    stream: bool | None = Field(default=None, description="Answer with server-sent events")
-    language: str | None = Field(default=None, description="ISO 639-1 code of what is spoken")
-    prompt: str | None = None
-    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = Field(
-        default=None, description="json when absent"
-    )
-    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-class TranscriptionForm(TranscriptionQuery):
-    """The form of OpenAI's contract; ``file`` is the recording. What the query also says, wins."""
-
-    file: Annotated[bytes, Field(min_length=1)]
