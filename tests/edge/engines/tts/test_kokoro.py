@@ -53,6 +53,34 @@ def test_what_a_voice_says_is_understood(kokoro: SpeechEngine, listener: Listene
     assert 4 < heard.end.duration < 9
 
 
+def test_a_blend_lies_between_its_parts(kokoro: SpeechEngine, listener: Listener) -> None:
+    bella, adam, blend = (
+        speak(kokoro, Speak(SENTENCES, voice, "wav"))
+        for voice in ("af_bella", "am_adam", "af_bella(2)+am_adam(1)")
+    )
+    assert word_error_rate(SENTENCES, listener.hear(blend).text) <= 0.05
+    assert pitch(adam) < pitch(blend) < pitch(bella)
+    assert blend == speak(kokoro, Speak(SENTENCES, "af_bella(1)+am_adam(0.5)", "wav"))
+
+
+def test_a_blend_of_one_voice_is_that_voice(kokoro: SpeechEngine) -> None:
+    alone = speak(kokoro, Speak("Hello there, friend.", "af_bella"))
+    assert speak(kokoro, Speak("Hello there, friend.", "af_bella(7)")) == alone
+
+
+def pitch(wav: bytes) -> float:
+    """Return the median pitch in Hz of what is voiced in a file of 24,000 samples per second."""
+    samples = np.frombuffer(wav[44:], "<i2").astype(np.float64)
+    found = []
+    for start in range(0, len(samples) - 1200, 600):
+        frame = samples[start : start + 1200] - samples[start : start + 1200].mean()
+        correlation = np.correlate(frame, frame, "full")[1199:]
+        lag = 60 + int(np.argmax(correlation[60:400]))  # 60 to 400 Hz
+        if correlation[0] > 1200 * 500**2 and correlation[lag] > 0.5 * correlation[0]:
+            found.append(24_000 / lag)
+    return float(np.median(found))
+
+
 @pytest.mark.parametrize("name", ["mp3", "opus"])
 def test_a_lossy_format_is_understood(kokoro: SpeechEngine, listener: Listener, name: str) -> None:
     text = "Please bring your passport and a copy of the form."
