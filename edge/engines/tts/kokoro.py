@@ -21,8 +21,18 @@ ALIASES = {
     "onyx": "am_onyx",
     "nova": "af_nova",
     "shimmer": "af_sky",
+    # OpenAI's later ones
+    "ash": "am_michael",
+    "ballad": "bm_lewis",
+    "coral": "af_bella",
+    "sage": "af_sarah",
+    "verse": "am_puck",
+    "marin": "af_heart",
+    "cedar": "am_fenrir",
+    # Of models that have no named voices
+    "default": "af_heart",
 }
-"""OpenAI's voices."""
+"""Names that other services have for voices."""
 
 STYLE_SHAPE = (510, 256)
 """Of a voice: one style vector per number of tokens, from 1."""
