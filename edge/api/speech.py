@@ -17,6 +17,8 @@ from edge.errors import InvalidField, SynthesisFailed, WorkerFailed
 from edge.workers.messages import Audio, Speak, Spoken
 from edge.workers.stream import EventStream
 
+HINT = "GET /v1/audio/voices lists the voices"
+
 
 async def speech(request: Request) -> Response:
     """Speak a text: the whole file, or with ``stream`` the sound as it is made."""
@@ -47,7 +49,7 @@ async def speech(request: Request) -> Response:
     except InvalidField as error:
         if error.param == "voice":
             # The published API answers an unknown voice like every other failed synthesis.
-            raise SynthesisFailed(error.detail, param="voice") from error
+            raise SynthesisFailed(f"{error.detail}; {HINT}", param="voice") from error
         raise
     answer.note_times(spoken.queue_ms, spoken.inference_ms)
     headers = answer.final_headers | {
