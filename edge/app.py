@@ -11,6 +11,7 @@ from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.table import OPERATIONS
 from edge.images import ImageSource
+from edge.jobs import TranscriptionJobs
 from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
@@ -19,6 +20,9 @@ from edge.store import KeyStore, database_file, open_database
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
 from shared.http.stack import wrap
+
+RECORDINGS = ("/v1/audio/transcriptions", "/v1/audio/translations")
+"""Where bodies carry a recording."""
 
 
 def build_app(
@@ -38,7 +42,7 @@ def build_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_database(database_file(settings.home)) as database:
             app.state.keys = KeyService(KeyStore(database), cache_seconds=settings.edge_key_cache_seconds)
-            async with app.state.lifecycle.running():
+            async with app.state.lifecycle.running(), app.state.jobs.running():
                 yield
 
     app = Starlette(routes=routes(OPERATIONS), exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
@@ -46,8 +50,9 @@ def build_app(
     app.state.settings = settings
     app.state.models = models
     app.state.lifecycle = lifecycle or Lifecycle(models, settings)
+    app.state.jobs = TranscriptionJobs(settings, models)
     app.state.drain = drain
     app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)
-    limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}
+    limits = {"": settings.edge_body_limit_bytes} | dict.fromkeys(RECORDINGS, settings.edge_audio_limit_bytes)
     return wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)

@@ -8,6 +8,7 @@ ApiError
 ├── Forbidden
 │   └── MissingScope         403  the key may not do this
 ├── NotFound
+│   ├── JobNotFound          404  no such job, or it is somebody else's
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
 ├── ModelBusy                409  the model has requests in flight, and it was not said to end them
@@ -39,6 +40,13 @@ class InvalidKey(Unauthorized):
 
 class MissingScope(Forbidden):
     code = "missing_scope"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, param="job_id")
 
 
 class ModelNotFound(NotFound):

@@ -64,6 +64,23 @@ class EdgeSettings(CommonSettings):
     edge_audio_limit_bytes: BodyBytes = Field(
         default=25 * MIB, description="Largest audio upload; 413 above it"
     )
+    edge_audio_limit_minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = Field(
+        default=60.0, description="Longest recording that is transcribed; 400 above it"
+    )
+    edge_jobs: Annotated[int, Field(ge=1)] = Field(
+        default=100,
+        description="Transcription jobs that run or wait; 503 above it, and above half of it for one caller",
+    )
+    edge_jobs_running: Annotated[int, Field(ge=1)] = Field(
+        default=4,
+        description="How many of them run at a time; they share their model's turns with other requests",
+    )
+    edge_job_audio_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=1024 * MIB, description="Disk space that the recordings of jobs may take; 503 above it"
+    )
+    edge_job_keep_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        default=86_400.0, description="How long a job and its transcript are kept after its end"
+    )
     edge_image_limit_bytes: ImageBytes = Field(
         default=10 * MIB, description="Largest image of a chat message; 400 above it"
     )

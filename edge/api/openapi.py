@@ -14,7 +14,7 @@ from edge.api.responses import ErrorBody
 
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 _REF = "#/components/schemas/{model}"
-_Key = tuple[str, Literal["body", "query", "form", "response", "event", "refusal", "error"]]
+_Key = tuple[str, Literal["body", "query", "form", "response", "accepted", "event", "refusal", "error"]]
 
 KEY_ERRORS = {
     "401": "No key, or not a valid one",
@@ -36,8 +36,8 @@ HEADERS = {
     "X-Provocapi-Queue-Ms": "Milliseconds in the model's queue; not on streams",
     "X-Pg-Inference-Ms": "Milliseconds that the model took; not on streams",
     "X-Pg-First-Byte-Ms": "Milliseconds to the first byte; only on streams",
-    "X-Pg-Characters": "Characters that were spoken; not on streams",
-    "X-Pg-Audio-Seconds": "Seconds of sound, spoken or heard; not on streams",
+    "X-Pg-Characters": "Characters that were spoken, as they are billed; not on streams",
+    "X-Pg-Audio-Seconds": "Seconds of sound, spoken or heard, as they are billed; not on streams",
     "Retry-After": "Seconds to wait before the next try",
 }
 
@@ -49,10 +49,10 @@ def build(operations: Iterable[Operation]) -> dict[str, Any]:
         (("", "error"), "serialization", TypeAdapter(ErrorBody))
     ]
     for operation in operations:
-        for part in ("body", "query", "form", "response", "event", "refusal"):
+        for part in ("body", "query", "form", "response", "accepted", "event", "refusal"):
             declared = getattr(operation, part)
             if declared is not None:
-                sent = part in {"response", "event", "refusal"}
+                sent = part in {"response", "accepted", "event", "refusal"}
                 mode: JsonSchemaMode = "serialization" if sent else "validation"
                 inputs.append(((operation.key, part), mode, TypeAdapter(declared)))
     schemas, definitions = GenerateJsonSchema(ref_template=_REF).generate_definitions(
@@ -99,6 +99,12 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
     if doc := (operation.handler.__doc__ or "").strip():
         described["description"] = re.sub(r"\n +", "\n", doc)
+    if operation.accepted is not None:
+        described["responses"]["202"] = {
+            "description": "The work goes on in the background",
+            "headers": _refer("X-Request-ID"),
+            "content": {"application/json": {"schema": schemas[operation.key, "accepted"]}},
+        }
     body = _body(operation, schemas)
     if body:
         described["requestBody"] = {"required": operation.body_required, "content": body}
@@ -126,6 +132,8 @@ def _errors(operation: Operation) -> dict[str, str]:
         errors |= SCOPE_ERRORS
     if operation.body or operation.form:
         errors |= BODY_ERRORS | MODEL_ERRORS
+    elif operation.query:
+        errors |= {"400": BODY_ERRORS["400"]}
     if _PARAMETER.search(operation.path):
         errors |= MODEL_ERRORS
     return errors | dict(operation.errors)

@@ -33,6 +33,7 @@ class Operation:
     ``access`` says who may call it; a scope stands for the keys that have it.
     ``body`` validates the JSON body, ``query`` the query string, ``form`` a multipart form, and
     ``response`` is the type of the JSON answer: the document is made from these same types.
+    ``accepted`` is the type of the JSON answer 202, which says that the work goes on.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
     types that the answer may have. ``headers`` names what the answer's headers tell besides.
     ``errors`` says what statuses of errors mean that are not common to all operations, and ``refusal`` is the
@@ -46,6 +47,7 @@ class Operation:
     summary: str
     tag: str
     response: Any = None
+    accepted: Any = None
     body: type[BaseModel] | None = None
     body_required: bool = True
     query: type[BaseModel] | None = None

@@ -11,9 +11,12 @@ from edge.api import (
     model_control,
     models,
     speech,
+    transcription_jobs,
     transcriptions,
+    translations,
     voices,
 )
+from edge.api.job_types import JobAccepted, JobInfo, JobList, JobResult
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -30,9 +33,12 @@ from edge.api.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    JobCancelQuery,
+    JobQuery,
     SpeechRequest,
     TranscriptionForm,
     TranscriptionQuery,
+    TranslationForm,
     VoicesQuery,
 )
 from edge.api.responses import (
@@ -52,6 +58,7 @@ from edge.api.responses import (
     VerboseTranscript,
     VoiceList,
 )
+from edge.api.transcript import CONTENT_TYPES
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
@@ -130,9 +137,40 @@ OPERATIONS = (
         query=TranscriptionQuery,
         form=TranscriptionForm,
         response=Transcript | VerboseTranscript,
+        accepted=JobAccepted,
         event=TranscriptDelta | TranscriptDone | TranscriptError,
-        media=tuple(transcriptions.CONTENT_TYPES.values()),
-        headers=INFERENCE_HEADERS,
+        media=tuple(CONTENT_TYPES.values()),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
+    ),
+    Operation(
+        *("GET", "/v1/audio/transcriptions", transcription_jobs.transcription_jobs),
+        access=Scope.INFERENCE,
+        summary="Tell how a transcription job is, or list the jobs",
+        tag=AUDIO,
+        query=JobQuery,
+        response=JobResult | JobInfo | JobList,
+        accepted=JobInfo,
+        headers=("X-Pg-Audio-Seconds",),
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("DELETE", "/v1/audio/transcriptions", transcription_jobs.cancel_transcription_job),
+        access=Scope.INFERENCE,
+        summary="Cancel a transcription job",
+        tag=AUDIO,
+        query=JobCancelQuery,
+        response=JobResult | JobInfo,
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("POST", "/v1/audio/translations", translations.translations),
+        access=Scope.INFERENCE,
+        summary="Translate a recording into English",
+        tag=AUDIO,
+        form=TranslationForm,
+        response=Transcript | VerboseTranscript,
+        media=("text/plain",),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),
