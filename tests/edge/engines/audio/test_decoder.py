@@ -180,7 +180,7 @@ def flac_of_an_hour() -> bytes:
 
 
 def endless_wav() -> bytes:
-    """A header that announces four gigabytes, as a recorder writes it into a pipe, and ten minutes of them."""
+    """A header that announces four gigabytes, as a recorder writes it into a pipe, and some of them."""
     data = bytearray(wav(np.zeros(600 * 8000, np.float32), rate=8000))
     data[4:8] = b"\xff" * 4
     data[40:44] = b"\xff" * 4
