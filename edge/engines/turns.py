@@ -98,8 +98,10 @@ class TurnsEngine(ABC):
     whose caller leaves ends at its next turn.
     """
 
+    open_per_caller = OPEN_PER_CALLER
+
     def __init__(self) -> None:
-        self._turns: Turns[_Task] = Turns()
+        self._turns: Turns[_Task] = Turns(self.open_per_caller)
         self._changed = threading.Condition()
         threading.Thread(target=self._serve, name=type(self).__name__, daemon=True).start()
 

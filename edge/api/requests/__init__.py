@@ -1,6 +1,6 @@
 """What clients may send. The same types validate the requests and make the API document."""
 
-from edge.api.requests.audio import SpeechRequest
+from edge.api.requests.audio import SpeechRequest, VoicesQuery
 from edge.api.requests.chat import ChatRequest
 from edge.api.requests.completions import MAX_PROMPTS, CompletionRequest
 from edge.api.requests.embeddings import EmbeddingRequest
@@ -34,4 +34,5 @@ __all__ = [
     "TranscriptionForm",
     "TranscriptionQuery",
     "TranslationForm",
+    "VoicesQuery",
 ]

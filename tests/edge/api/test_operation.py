@@ -15,6 +15,7 @@ ACCESS = {
     "POST /v1/completions/stream": Scope.INFERENCE,
     "POST /v1/embeddings": Scope.INFERENCE,
     "POST /v1/audio/speech": Scope.INFERENCE,
+    "GET /v1/audio/voices": Access.ANY_KEY,
     "POST /v1/audio/transcriptions": Scope.INFERENCE,
     "GET /v1/audio/transcriptions": Scope.INFERENCE,
     "DELETE /v1/audio/transcriptions": Scope.INFERENCE,
