@@ -64,7 +64,13 @@ class Bench:
     # Servers
 
     def edge(self) -> ServerSpec:
-        return servers.nearedge(self.scratch, voice=self.voice, ear=self.ear, threads=self.threads)
+        """Return an edge that serves only the models under test, with the threads that its peers get."""
+        return servers.nearedge(self.scratch, (self.voice, self.ear), edge_threads=self.threads)
+
+    def edge_with(self, model: str, name: str, **settings: object) -> ServerSpec:
+        """Return an edge that serves *model* besides."""
+        models = (model, self.voice, self.ear)
+        return servers.nearedge(self.scratch, models, name=name, edge_threads=self.threads, **settings)
 
     def raw_engine(self) -> ServerSpec:
         order = raw.Order(

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ RAW = "raw engine"
 WHISPER_SERVER = "faster-whisper-server"
 KOKORO_SERVER = "fastkokoro"
 VOICE = "af_bella"
+COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,"
+"""A model goes on with this for as long as it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,20 @@ class Contender:
             first = played.first_at - started
             return Spoken(seconds, first, played.seconds, played.stalled_seconds, bytes(pcm))
 
+    def chat(self, model: str, tokens: int) -> float:
+        """Have *model* write *tokens* tokens, and return how many seconds that takes.
+
+        Raises BenchmarkError if it does not, or writes another number.
+        """
+        body = {"model": model, "prompt": COUNTING, "max_tokens": tokens, "temperature": 0}
+        with self._client() as http:
+            started = time.perf_counter()
+            answer = http.post("/v1/completions", json=body)
+            seconds = time.perf_counter() - started
+            if (written := _body(answer)["usage"]["completion_tokens"]) != tokens:
+                raise BenchmarkError(f"{self.name} wrote {written} tokens, not {tokens}")
+            return seconds
+
     def _client(self) -> httpx.Client:
         return httpx.Client(
             base_url=self.url, headers=self.server.spec.headers, trust_env=False, timeout=ASK_SECONDS
@@ -114,17 +130,18 @@ def _body(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def nearedge(scratch: Path, *, voice: str, ear: str, threads: int) -> ServerSpec:
-    """Return an edge that serves these two models."""
+def nearedge(scratch: Path, models: Sequence[str], *, name: str = NEAREDGE, **settings: object) -> ServerSpec:
+    """Return an edge that serves *models*, under *settings* and else as it comes."""
     home = Path(tempfile.mkdtemp(dir=scratch, prefix="home-"))
+    given = {"edge_models": ",".join(models), **settings}
     return ServerSpec(
-        name=NEAREDGE,
+        name=name,
         command=(
             *(sys.executable, "-m", "nearedge", "edge"),
             *("--host", HOST, "--port", "{port}", "--home", str(home)),
         ),
         extra={},
-        environment={"NEAREDGE_EDGE_MODELS": f"{voice},{ear}", "NEAREDGE_EDGE_THREADS": str(threads)},
+        environment={f"NEAREDGE_{key.upper()}": str(value) for key, value in given.items()},
         headers={"Authorization": f"Bearer {create_key(home)}"},
     )
 
@@ -185,6 +202,6 @@ def kokoro_server(scratch: Path, peers: Peers, files: Mapping[str, Path], thread
 
 def contender(server: Server, *, voice: str, ear: str) -> Contender:
     """Return *server* with the names that it gives the models *voice* and *ear*."""
-    if server.name == NEAREDGE:
+    if server.name.startswith(NEAREDGE):
         return Contender(server, {"model": voice}, {"model": ear})
     return Contender(server, {"model": "kokoro"}, {"model_name": "whisper-1"})

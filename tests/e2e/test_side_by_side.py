@@ -58,12 +58,14 @@ def test_each_stays_within_the_stated_factor_of_alone(
     alone: dict[str, list[float]] = {name: [] for name in works}
     together: dict[str, list[float]] = {name: [] for name in works}
 
-    def beside(name: str, enough: threading.Barrier, others: set[str]) -> None:
+    def beside(name: str, start: threading.Barrier, unmeasured: set[str]) -> None:
         """Work on as long as any of the others has not been measured."""
-        enough.wait()
-        together[name].append(seconds(works[name]))
-        others.discard(name)
-        while others:
+        start.wait()
+        try:
+            together[name].append(seconds(works[name]))
+        finally:
+            unmeasured.discard(name)
+        while unmeasured:
             works[name]()
 
     with ThreadPoolExecutor(len(works)) as pool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.report import Section
 from benchmarks.speech.bench import Bench
-from benchmarks.speech.workloads import at_once, hearing, recorded, speaking, voices
+from benchmarks.speech.workloads import at_once, beside, hearing, recorded, speaking, voices
 
 WORKLOADS: Mapping[str, Callable[[Bench], Section]] = {
     "hearing": hearing.run,
@@ -12,4 +12,5 @@ WORKLOADS: Mapping[str, Callable[[Bench], Section]] = {
     "recorded": recorded.run,
     "voices": voices.run,
     "at-once": at_once.run,
+    "beside": beside.run,
 }
