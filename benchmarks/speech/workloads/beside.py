@@ -76,7 +76,8 @@ def run(bench: Bench) -> Section:
         servers={spec.name: spec.shown() for spec in specs},
         about=(
             f'{CHAT_MODEL} writes {TOKENS} tokens, {bench.voice} says "{SENTENCE}", {bench.ear} hears '
-            f"{clip.seconds:.0f} s of recordings; {bench.threads} threads each. Whoever has been measured works on until the others have."
+            f"{clip.seconds:.0f} s of recordings; {bench.threads} threads each. "
+            "Whoever has been measured works on until the others have."
         ),
         conditions=bench.conditions,
         figures={kind: times.values() for kind, times in kinds.items()},
