@@ -36,6 +36,8 @@ HEADERS = {
     "X-Provocapi-Queue-Ms": "Milliseconds in the model's queue; not on streams",
     "X-Pg-Inference-Ms": "Milliseconds that the model took; not on streams",
     "X-Pg-First-Byte-Ms": "Milliseconds to the first byte; only on streams",
+    "X-Pg-Characters": "Characters that were spoken; not on streams",
+    "X-Pg-Audio-Seconds": "Seconds of sound, spoken or heard; not on streams",
     "Retry-After": "Seconds to wait before the next try",
 }
 
@@ -143,8 +145,9 @@ def _refer(*names: str) -> dict[str, Any]:
 
 
 def _header(name: str, meaning: str) -> dict[str, Any]:
-    whole = name.endswith("-Ms") or name == "Retry-After"
-    return {"description": meaning, "schema": {"type": "integer" if whole else "string"}}
+    whole = name.endswith("-Ms") or name in {"Retry-After", "X-Pg-Characters"}
+    kind = "integer" if whole else "number" if name.endswith("-Seconds") else "string"
+    return {"description": meaning, "schema": {"type": kind}}
 
 
 def _query(operation: Operation) -> list[dict[str, Any]]:

@@ -214,6 +214,26 @@ class EmbeddingList(TypedDict):
     routing: Routing
 
 
+class VoiceInfo(TypedDict):
+    """Who can speak. ``language`` is the speaker's own (BCP 47): every voice reads English, with its accent.
+
+    ``aliases`` are further names that requests may use, among them OpenAI's; ``model`` is whose voice it is.
+    """
+
+    id: str
+    name: str
+    accent: str
+    gender: Literal["female", "male"]
+    language: str
+    aliases: list[str]
+    model: str
+
+
+class VoiceList(TypedDict):
+    object: Literal["list"]
+    data: list[VoiceInfo]
+
+
 class Transcript(TypedDict):
     """``language`` is its ISO 639-1 code, ``duration`` the recording's length in seconds."""
 

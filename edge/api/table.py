@@ -12,6 +12,7 @@ from edge.api import (
     models,
     speech,
     transcriptions,
+    voices,
 )
 from edge.api.model_types import (
     LoadAnswer,
@@ -32,6 +33,7 @@ from edge.api.requests import (
     SpeechRequest,
     TranscriptionForm,
     TranscriptionQuery,
+    VoicesQuery,
 )
 from edge.api.responses import (
     ChatCompletion,
@@ -48,6 +50,7 @@ from edge.api.responses import (
     TranscriptDone,
     TranscriptError,
     VerboseTranscript,
+    VoiceList,
 )
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
@@ -57,6 +60,7 @@ TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
 BUSY = "Requests are in flight, and `force` was not set"
 
 INFERENCE_HEADERS = ("X-Provocapi-Model", "X-Provocapi-Worker", "X-Provocapi-Queue-Ms")
+SPEECH_HEADERS = ("X-Pg-Inference-Ms", "X-Pg-First-Byte-Ms", "X-Pg-Characters", "X-Pg-Audio-Seconds")
 
 OPERATIONS = (
     Operation(
@@ -104,7 +108,19 @@ OPERATIONS = (
         tag=AUDIO,
         body=SpeechRequest,
         media=tuple(audio.content_type for audio in FORMATS.values()),
-        headers=(*INFERENCE_HEADERS, "X-Pg-Inference-Ms", "X-Pg-First-Byte-Ms"),
+        headers=(*INFERENCE_HEADERS, *SPEECH_HEADERS),
+    ),
+    Operation(
+        *("GET", "/v1/audio/voices", voices.list_voices),
+        access=Access.ANY_KEY,
+        summary="List the voices",
+        tag=AUDIO,
+        query=VoicesQuery,
+        response=VoiceList,
+        errors={
+            "400": "The model that was named does not speak",
+            "404": "No model of that name is served here",
+        },
     ),
     Operation(
         *("POST", "/v1/audio/transcriptions", transcriptions.transcriptions),

@@ -8,7 +8,7 @@ tells the worker to end.
     gateway → worker   Load, Submit(id, request), Cancel(id), Ping
     worker → gateway   Ready, LoadFailed, Emit(id, event), Finished(id), Failed(id, …), Pong
     request            Generate, Embed, Speak, Transcribe
-    event              Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed
+    event              Text, ToolCall, Generated, Vectors, Audio, Spoken, Segment, Transcribed
 """
 
 import struct
@@ -88,7 +88,8 @@ class Embed:
 class Speak:
     """Speak *text*; ``format`` is pcm, wav, mp3, opus, aac or flac, ``speed`` 0.25 to 4.
 
-    With ``stream`` the audio leaves in pieces as sentences are done, else all of it at the end.
+    ``voice`` is a voice's name or a blend of some (``af_bella(2)+am_adam(1)``). With ``stream`` the audio
+    leaves in pieces as sentences are done, else all of it at the end.
     """
 
     text: str
@@ -96,6 +97,8 @@ class Speak:
     format: str = "pcm"
     speed: float = 1.0
     stream: bool = False
+    caller: str = ""
+    """Whose request it is: callers get their turns alike, however much each of them asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +175,28 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Encoded audio: a piece of the stream, or the whole file."""
+    """Encoded audio: a piece of the stream, or of the whole file; it may be empty.
+
+    ``characters`` of the text have been spoken since the event before. Added up they tell how far the speech
+    got, also when its caller leaves; at its end they are those of ``Spoken``.
+    """
 
     data: bytes
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The end of a speech: ``seconds`` of sound were made of ``characters`` of the text.
+
+    White space at the text's ends does not count, nor does what has no sound of its own.
+    ``inference_ms`` is the time that was spent on this speech, ``queue_ms`` what it waited for others.
+    """
+
+    characters: int
+    seconds: float
+    queue_ms: float = 0.0
+    inference_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +225,7 @@ class Transcribed:
     inference_ms: float = 0.0
 
 
-Event = Text | ToolCall | Generated | Vectors | Audio | Segment | Transcribed
+Event = Text | ToolCall | Generated | Vectors | Audio | Spoken | Segment | Transcribed
 
 
 # Envelopes
@@ -281,7 +303,7 @@ Message = Load | Submit | Cancel | Ping | Ready | LoadFailed | Emit | Finished |
 
 _TYPES: tuple[type[Any], ...] = (
     *(Generate, Embed, Speak, Transcribe),
-    *(Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed),
+    *(Text, ToolCall, Generated, Vectors, Audio, Spoken, Segment, Transcribed),
     *(Load, Submit, Cancel, Ping, Ready, LoadFailed, Emit, Finished, Failed, Pong),
 )
 _BY_TAG = {cls.__name__: cls for cls in _TYPES}

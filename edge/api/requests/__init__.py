@@ -1,6 +1,6 @@
 """What clients may send. The same types validate the requests and make the API document."""
 
-from edge.api.requests.audio import SpeechRequest, TranscriptionForm, TranscriptionQuery
+from edge.api.requests.audio import SpeechRequest, TranscriptionForm, TranscriptionQuery, VoicesQuery
 from edge.api.requests.chat import ChatRequest
 from edge.api.requests.completions import MAX_PROMPTS, CompletionRequest
 from edge.api.requests.embeddings import EmbeddingRequest
@@ -25,4 +25,5 @@ __all__ = [
     "Tool",
     "TranscriptionForm",
     "TranscriptionQuery",
+    "VoicesQuery",
 ]

@@ -30,16 +30,24 @@ SpeechFormat = Annotated[
 class SpeechRequest(ApiModel):
     model: ModelName
     input: Annotated[str, Field(max_length=MAX_SPEECH_CHARACTERS), AfterValidator(_not_blank)]
-    voice: Annotated[str, Field(min_length=1)]
+    voice: Annotated[
+        str, Field(min_length=1, description="Id or alias of a voice, or a blend: af_bella(2)+am_adam(1)")
+    ]
     response_format: SpeechFormat | None = Field(
         default=None, description="pcm when absent: 24 kHz 16-bit little-endian mono without a header"
     )
     speed: Annotated[float, Field(ge=0.25, le=4)] | None = None
     stream: bool | None = Field(default=None, description="Send sound as it is made; pcm and opus only")
     stream_format: Literal["audio"] | None = None
-    language: str | None = None
-    instructions: str | None = None
-    voice_transcript: str | None = None
+    language: str | None = Field(default=None, description="Taken and not used: the voices read English")
+    instructions: str | None = Field(default=None, description="Taken and not used")
+    voice_transcript: str | None = Field(default=None, description="Taken and not used")
+
+
+class VoicesQuery(FormModel):
+    model: ModelName | None = Field(
+        default=None, description="Id or alias of a speech model: only its voices"
+    )
 
 
 class TranscriptionQuery(FormModel):

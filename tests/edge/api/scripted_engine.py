@@ -18,12 +18,24 @@ from edge.workers.messages import (
     Generated,
     Segment,
     Speak,
+    Spoken,
     Text,
     ToolCall,
     Transcribe,
     Transcribed,
     Vectors,
 )
+
+VOICES = [
+    {
+        "id": "af_nova",
+        "name": "Nova",
+        "language": "en-US",
+        "accent": "American",
+        "gender": "female",
+        "aliases": ["nova"],
+    }
+]
 
 SPLIT = "€".encode()
 """A character of three bytes, which ``torn`` makes of two tokens."""
@@ -38,7 +50,7 @@ class ScriptedEngine:
 
     @property
     def info(self) -> dict[str, Any]:
-        return {}
+        return {"voices": VOICES}
 
     def submit(self, job: Job) -> None:
         threading.Thread(target=self._run, args=(job,), daemon=True).start()
@@ -78,6 +90,8 @@ def answer(job: Job) -> Iterator[Event]:
             if word == "break":
                 raise RuntimeError("secret of the engine")
             yield Audio(script.encode())
+        if word != "unended":
+            yield Spoken(len(script), 1.25, queue_ms=2.4, inference_ms=10.6)
     elif isinstance(request, Transcribe):
         for number, part in enumerate(script.split(" ")):
             if part == "break":
