@@ -37,7 +37,7 @@ class EdgeSettings(CommonSettings):
         default=0, description="CPU threads of each model that transcribes; 0 takes as many as edge_threads"
     )
     edge_speech_nice: Annotated[int, Field(ge=0, le=19)] = Field(
-        default=5,
+        default=2,
         description="How far models that speak or transcribe give way to the others where cores are short, in "
         "nice levels; with 0 all get the same",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import jiwer
 
-SENTENCE = "The harbour was calm that evening, and all the small boats came home before the rain."
+SENTENCE = "The lake was calm that evening, and all the small boats came home before the rain."
 
 SIXTY_WORDS = (
     "The committee met on a rainy morning to talk about the old bridge. "
