@@ -121,8 +121,8 @@ def test_a_short_speech_does_not_wait_for_a_long_one(http: httpx.Client) -> None
         next(pieces)
         short = http.post("/v1/audio/speech", json=speech | {"input": "Good morning."})
         assert short.status_code == 200
-        assert int(short.headers["x-pg-inference-ms"]) > 0
-        assert len(next(pieces)) > 0  # the long one goes on
+        # All of the long one takes more than a minute.
+        assert int(short.headers["x-provocapi-queue-ms"]) < 20_000
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one(http: httpx.Client) -> None:
