@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.cpus import available_cpus
 from shared.settings import CommonSettings, Port, Seconds, StringList
 
 MIB = 1024 * 1024
@@ -13,6 +14,9 @@ BodyBytes = Annotated[int, Field(gt=0, le=48 * MIB)]
 
 ImageBytes = Annotated[int, Field(gt=0, le=32 * MIB)]
 """No more than all images of a request may have together."""
+
+SPEECH_KINDS = frozenset({"tts", "stt"})
+"""Of the models of the catalogue, those that work with sound."""
 
 
 class EdgeSettings(CommonSettings):
@@ -25,6 +29,17 @@ class EdgeSettings(CommonSettings):
     )
     edge_threads: Annotated[int, Field(ge=0)] = Field(
         default=0, description="CPU threads of each model; 0 takes every core that the process may use"
+    )
+    edge_tts_threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="CPU threads of each model that speaks; 0 takes as many as edge_threads"
+    )
+    edge_stt_threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="CPU threads of each model that transcribes; 0 takes as many as edge_threads"
+    )
+    edge_speech_nice: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=2,
+        description="How far models that speak or transcribe give way to the others where cores are short, in "
+        "nice levels; with 0 all get the same",
     )
     edge_queue: Annotated[int, Field(ge=1)] = Field(
         default=64, description="Requests that one model holds, running and waiting; 503 above it"
@@ -93,6 +108,15 @@ class EdgeSettings(CommonSettings):
         if self.edge_soft_limit > self.edge_queue:
             raise ValueError("NEAREDGE_EDGE_SOFT_LIMIT must not be above NEAREDGE_EDGE_QUEUE")
         return self
+
+    def threads(self, kind: str) -> int:
+        """Return with how many CPU threads a model of this *kind* of the catalogue computes."""
+        own = {"tts": self.edge_tts_threads, "stt": self.edge_stt_threads}.get(kind, 0)
+        return own or self.edge_threads or available_cpus()
+
+    def nice(self, kind: str) -> int:
+        """Return by how many nice levels a model of this *kind* gives way to the others."""
+        return self.edge_speech_nice if kind in SPEECH_KINDS else 0
 
     @property
     def soft_limit(self) -> int:

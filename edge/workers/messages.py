@@ -253,13 +253,15 @@ Event = Text | ToolCall | Generated | Vectors | Audio | Spoken | Heard | Segment
 @dataclass(frozen=True, slots=True)
 class Load:
     """Load a model. ``engine`` is the module whose ``load`` makes it (``edge.engines.base.Loader``), and
-    ``files`` maps the roles that it needs to absolute paths. The logs go where the gateway's do."""
+    ``files`` maps the roles that it needs to absolute paths. The logs go where the gateway's do. ``nice``
+    is by how many levels the model gives way to others where cores are short."""
 
     engine: str
     files: dict[str, str]
     options: dict[str, Any]
     log_level: str = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)

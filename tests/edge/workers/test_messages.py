@@ -11,7 +11,7 @@ from edge.workers import messages
 from edge.workers.messages import Decoder, ProtocolError, encode
 
 EXAMPLES: list[messages.Message] = [
-    messages.Load("edge.engines.llm", {"model": "/models/a.gguf"}, {"threads": 2}),
+    messages.Load("edge.engines.llm", {"model": "/models/a.gguf"}, {"threads": 2}, nice=5),
     messages.Submit(1, messages.Generate(messages=[{"role": "user", "content": "hé"}], stop=["a"])),
     messages.Submit(2, messages.Generate(prompt=[1, 2, 3], max_tokens=5, seed=7)),
     messages.Submit(3, messages.Embed(["a", [1, 2]])),
