@@ -4,9 +4,11 @@ ApiError
 ├── BadRequest
 │   └── InvalidField         400  one field must change; ``param`` names it
 ├── Unauthorized
-│   └── InvalidKey           401  missing, unknown or revoked key
+│   └── InvalidKey           401  missing, unknown, revoked or expired key
 ├── Forbidden
-│   └── MissingScope         403  the key may not do this
+│   ├── MissingScope         403  the key may not do this
+│   ├── RegionNotAllowed     403  the key may not be used at this edge
+│   └── ModelNotAllowed      403  the key may not be used for this model
 ├── NotFound
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
@@ -39,6 +41,14 @@ class InvalidKey(Unauthorized):
 
 class MissingScope(Forbidden):
     code = "missing_scope"
+
+
+class RegionNotAllowed(Forbidden):
+    code = "region_not_allowed"
+
+
+class ModelNotAllowed(Forbidden):
+    code = "model_not_allowed"
 
 
 class ModelNotFound(NotFound):

@@ -54,6 +54,9 @@ from shared import edge_status
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
 
+LOOKING = frozenset({Scope.INFERENCE, Scope.READ})
+"""Who may see what there is: those that run models too, as the published clients do."""
+
 BUSY = "Requests are in flight, and `force` was not set"
 
 INFERENCE_HEADERS = ("X-Provocapi-Model", "X-Provocapi-Worker", "X-Provocapi-Queue-Ms")
@@ -120,14 +123,14 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="List the models served here",
         tag=MODELS,
         response=ModelList,
     ),
     Operation(
         *("GET", "/v1/models/status", models.model_status),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Tell which models are loaded",
         tag=MODELS,
         response=ModelStatus,
@@ -174,7 +177,7 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/models/{model:path}", models.get_model),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Describe one model; its id may hold slashes",
         tag=MODELS,
         response=ModelInfo,
