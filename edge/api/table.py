@@ -8,6 +8,7 @@ from edge.api import (
     embeddings,
     health,
     internal_status,
+    metrics,
     model_control,
     models,
     speech,
@@ -71,6 +72,7 @@ OPERATIONS = (
         response=ChatCompletion,
         event=ChatCompletionChunk | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions", completions.completions),
@@ -81,6 +83,7 @@ OPERATIONS = (
         response=TextCompletion,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions/stream", completions.completions_stream),
@@ -90,6 +93,7 @@ OPERATIONS = (
         body=CompletionRequest,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/embeddings", embeddings.embeddings),
@@ -99,6 +103,7 @@ OPERATIONS = (
         body=EmbeddingRequest,
         response=EmbeddingList,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/audio/speech", speech.speech),
@@ -195,6 +200,13 @@ OPERATIONS = (
         summary="Tell the autorouter how busy each model is",
         tag=SERVICE,
         media=(edge_status.CONTENT_TYPE,),
+    ),
+    Operation(
+        *("GET", "/metrics", metrics.metrics),
+        access=Access.INTERNAL,
+        summary="Tell Prometheus the numbers of this edge",
+        tag=SERVICE,
+        media=("text/plain",),
     ),
     Operation(
         *("GET", "/openapi.json", docs.openapi),

@@ -6,5 +6,6 @@ makes: a test compares the two on both kinds of database.
 
 from edge.store.tables.accounts import database_ids, keys, snapshots, tenants, versions
 from edge.store.tables.base import metadata
+from edge.store.tables.idempotency import idempotency
 
-__all__ = ["database_ids", "keys", "metadata", "snapshots", "tenants", "versions"]
+__all__ = ["database_ids", "idempotency", "keys", "metadata", "snapshots", "tenants", "versions"]

@@ -26,6 +26,7 @@ ACCESS = {
     "GET /v1/models/{model:path}": LOOKING,
     "GET /health": Access.OPEN,
     "GET /internal/status": Access.INTERNAL,
+    "GET /metrics": Access.INTERNAL,
     "GET /openapi.json": Access.OPEN,
     "GET /docs": Access.OPEN,
     "GET /docs/assets/{name}": Access.OPEN,
