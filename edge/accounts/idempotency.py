@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -249,10 +250,7 @@ class Idempotency:
     async def _catch_up(self, fleet: IdempotencyStore, until: int) -> None:
         for request_id in tuple(self._unsettled):
             row = await self._local.find(request_id)
-            done = await self._ask_fleet(
-                lambda id_=request_id, row=row: _done(_copy(fleet, id_, self._owner, row))
-            )  # type: ignore[misc]
-            if done is None:
+            if await self._ask_fleet(partial(_copy, fleet, request_id, self._owner, row)) is None:
                 return
             self._unsettled.discard(request_id)
         if self._held:
@@ -282,13 +280,12 @@ async def _done(work: Awaitable[object]) -> bool:
     return True
 
 
-async def _copy(fleet: IdempotencyStore, request_id: str, owner: str, row: IdempotencyRow | None) -> None:
+async def _copy(fleet: IdempotencyStore, request_id: str, owner: str, row: IdempotencyRow | None) -> bool:
     """Tell *fleet* how a request ended here."""
     if row is None or row.state not in (KEPT, LOST):
-        await fleet.release(request_id, owner)
-        return
+        return await _done(fleet.release(request_id, owner))
     body = row.body if row.state == KEPT else None
-    await fleet.keep(
+    kept = fleet.keep(
         request_id,
         owner,
         status=row.status or 200,
@@ -296,6 +293,7 @@ async def _copy(fleet: IdempotencyStore, request_id: str, owner: str, row: Idemp
         body=body,
         size_bytes=len(body or b""),
     )
+    return await _done(kept)
 
 
 def _in_ms(seconds: float) -> int:

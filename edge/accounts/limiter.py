@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -161,7 +162,7 @@ class Limiter:
         while True:
             admission = await self._leaving.get()
             try:
-                await self._try(lambda ended=admission: _tell(shared, ended))  # type: ignore[misc]
+                await self._try(partial(_tell, shared, admission))
             finally:
                 self._leaving.task_done()
 

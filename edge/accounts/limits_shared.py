@@ -1,4 +1,8 @@
-"""Limits counted in a Valkey or Redis that several edges share."""
+"""Limits counted in a Valkey or Redis that several edges share.
+
+The scripts are our own: the windows of the ``limits`` package begin with their first request, and it asks the
+store once for each limit.
+"""
 
 import secrets
 from collections.abc import Sequence

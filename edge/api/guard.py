@@ -15,7 +15,7 @@ from edge.api.repeats import Call, Repeats
 from edge.api.token_estimate import estimate_tokens
 from edge.errors import InvalidKey
 from edge.settings import EdgeSettings
-from shared.errors import ApiError, error_response, unexpected_response
+from shared.errors import ApiError, error_response, handle_disconnect, unexpected_response
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Guard:
             if answer.started:
                 raise
             await error_response(error)(scope, receive, answer)
-        except ClientDisconnect:
-            pass
+        except ClientDisconnect as error:
+            await (await handle_disconnect(request, error))(scope, receive, answer)
         except Exception:
             if not answer.started:
                 await unexpected_response()(scope, receive, answer)
@@ -60,14 +60,15 @@ class Guard:
         state = request.app.state
         settings: EdgeSettings = state.settings
         limiter: Limiter = state.limiter
-        stranger = _Visit(request, limiter, address_of(request, settings.edge_requests_per_minute), answer)
         try:
             key = await self._authorise(request)
-        except InvalidKey:
-            await stranger.admit(tokens=False)
-            raise
-        except ApiError:
-            await stranger.look()
+        except ApiError as error:
+            address = address_of(request, settings.edge_requests_per_minute)
+            stranger = _Visit(request, limiter, address, answer)
+            if isinstance(error, InvalidKey):
+                await stranger.admit(tokens=False)
+            else:
+                await stranger.look()
             raise
         request.state.key = key
         subjects = subjects_of(key, settings.edge_requests_per_minute) if self._rules.limited else ()

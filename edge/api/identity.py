@@ -37,7 +37,8 @@ def identify(
 ) -> Identity | None:
     """Return the name of a request for which :func:`has_identity` holds, None if it has none after all.
 
-    An ``Idempotency-Key`` stands for one request of a tenant for a day. Without one, the same
+    An ``Idempotency-Key`` stands for one request of a tenant for a day, among keys that may use the same
+    models: none reads an answer that it could not have got. Without one, the same
     ``X-Request-ID`` with the same body by the same key is taken for the same request for
     *request_id_seconds*: the published client repeats it when it tries again.
 
@@ -53,7 +54,7 @@ def identify(
                 f"Idempotency-Key: send 1 to {LONGEST_KEY} printable ASCII characters",
                 param="Idempotency-Key",
             )
-        name = _digest(["key", key.tenant_id, given])
+        name = _digest(["key", key.tenant_id, given, *sorted(key.models or ())])
         return Identity(name, key.tenant_id, fingerprint, KEY_SECONDS, fleetwide=True, secret=secret)
     if not request_id_seconds:
         return None

@@ -3,7 +3,6 @@
 import ipaddress
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import Message, Send
 
@@ -75,9 +74,10 @@ class RatedSend:
         if message["type"] == "http.response.start":
             self.started = True
             if self.standing is not None:
-                headers = MutableHeaders(raw=list(message["headers"]))
-                headers["X-RateLimit-Limit"] = str(self.standing.limit)
-                headers["X-RateLimit-Remaining"] = str(self.standing.remaining)
-                headers["X-RateLimit-Reset"] = str(self.standing.reset)
-                message = {**message, "headers": headers.raw}
+                own = (
+                    (b"x-ratelimit-limit", b"%d" % self.standing.limit),
+                    (b"x-ratelimit-remaining", b"%d" % self.standing.remaining),
+                    (b"x-ratelimit-reset", b"%d" % self.standing.reset),
+                )
+                message = {**message, "headers": [*message["headers"], *own]}
         await self._send(message)

@@ -1,7 +1,7 @@
 import asyncio
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 import pytest
@@ -123,7 +123,7 @@ async def test_an_admission_is_one_round_trip(client: Redis, prefix: str) -> Non
     ]
     await limits.admit(subjects, tokens=1)
     sent: list[object] = []
-    original = client.execute_command
+    original: Callable[..., Awaitable[object]] = client.execute_command
 
     async def spy(*arguments: object, **options: object) -> object:
         sent.append(arguments[0])

@@ -19,9 +19,9 @@ def request(
     return Request(scope), body
 
 
-def key(name: str = "k", tenant: str = "t") -> Key:
+def key(name: str = "k", tenant: str = "t", models: frozenset[str] | None = None) -> Key:
     owner = Tenant(tenant, tenant, Billing.UNMETERED, Limits(), "2026-01-01T00:00:00Z")
-    return Key(name, owner, name, frozenset({Scope.INFERENCE}), "2026-01-01T00:00:00Z")
+    return Key(name, owner, name, frozenset({Scope.INFERENCE}), "2026-01-01T00:00:00Z", models=models)
 
 
 def identity(
@@ -44,7 +44,7 @@ def identity(
         (False, {"content_type": JSON}),
     ],
 )
-def test_which_requests_have_a_name(has: bool, headers: dict[str, str]) -> None:
+def test_which_requests_have_a_name(has: bool, headers: dict[str, Any]) -> None:
     assert has_identity(request(**headers)[0]) is has
 
 
@@ -60,6 +60,13 @@ def test_an_idempotency_key_is_its_tenants_for_a_day() -> None:
     assert identity(request(idempotency_key="a"), key("other")).id == own.id
     assert identity(request(idempotency_key="a"), key(tenant="u")).id != own.id
     assert identity(request(idempotency_key="b")).id != own.id
+
+
+def test_a_key_for_some_models_reads_no_answer_of_others() -> None:
+    sent = request(idempotency_key="a")
+    some = identity(sent, key(models=frozenset("xy")))
+    assert some.id not in {identity(sent).id, identity(sent, key(models=frozenset("x"))).id}
+    assert some.id == identity(sent, key("rotated", models=frozenset("yx"))).id
 
 
 @pytest.mark.parametrize("other", [{"body": b"{} "}, {"path": "/v1/y"}, {"query": b"sync=true"}])
@@ -91,7 +98,7 @@ def test_the_longest_key_is_taken() -> None:
 
 
 def test_a_request_id_is_a_name_for_the_same_body_of_the_same_key_for_a_short_time() -> None:
-    sent = {"x_request_id": "req_1_abc", "content_type": JSON}
+    sent: dict[str, Any] = {"x_request_id": "req_1_abc", "content_type": JSON}
     own = identity(request(**sent))
     assert own.keep_seconds == 300
     assert not own.fleetwide
@@ -107,7 +114,7 @@ def _apart(sent: tuple[Request, bytes]) -> tuple[Request, Key, bytes]:
 
 
 def test_an_idempotency_key_comes_before_a_request_id() -> None:
-    sent = {"x_request_id": "r", "content_type": JSON, "idempotency_key": "a"}
+    sent: dict[str, Any] = {"x_request_id": "r", "content_type": JSON, "idempotency_key": "a"}
     assert identity(request(**sent)).id == identity(request(idempotency_key="a")).id
 
 

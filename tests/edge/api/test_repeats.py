@@ -53,7 +53,7 @@ class Work:
 
 
 def replayed(answer: httpx.Response) -> bool:
-    return answer.headers.get("Idempotent-Replayed") == "true"
+    return "true" in answer.headers.get_list("Idempotent-Replayed")
 
 
 async def gather(count: int, ask: Callable[[], Awaitable[httpx.Response]]) -> list[httpx.Response]:
