@@ -122,7 +122,7 @@ class EdgeSettings(CommonSettings):
         "`redis://user:password@host:6379/0`; without it each edge counts alone",
     )
     valkey_timeout_ms: Annotated[int, Field(ge=1, le=5_000)] = Field(
-        default=50,
+        default=100,
         description="How long a request waits for it, in milliseconds, before its edge counts alone",
     )
     edge_request_id_seconds: Annotated[Seconds, Field(le=86_400)] = Field(

@@ -21,6 +21,7 @@ LEASE_SECONDS = 30
 
 KEPT_SECONDS = 2 * WINDOW_SECONDS
 MOST_CONNECTIONS = 64
+SOCKET_SECONDS = 5.0
 NONE = -1
 """Stands for "no limit" in the scripts."""
 
@@ -190,15 +191,16 @@ class SharedLimits:
         return f"{self._prefix}:{{{subject.group}}}:{subject.name}:running"
 
 
-def connect(url: str, *, deadline_seconds: float) -> Redis:
+def connect(url: str) -> Redis:
     """Return a client of the store at *url* (``redis://``, ``rediss://`` or ``unix://``).
 
     It tries nothing twice: whoever asks it has a request waiting.
     """
     client: Redis = Redis.from_url(
         url,
-        socket_timeout=deadline_seconds,
-        socket_connect_timeout=max(deadline_seconds, 1.0),
+        # Whoever asks has a deadline of his own; this one is for what nobody waits for any more.
+        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=SOCKET_SECONDS,
         max_connections=MOST_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from edge.accounts import Limits
 from edge.accounts.breaker import Breaker
-from edge.accounts.limiter import Limiter
+from edge.accounts.limiter import Limiter, within
 from edge.accounts.limits import Subject
 from edge.accounts.limits_local import LocalLimits
 from edge.accounts.limits_shared import SharedLimits, connect
@@ -33,9 +33,7 @@ async def silent_store() -> AsyncIterator[str]:
 
 
 def limiter_of(url: str, *, local: LocalLimits | None = None, breaker: Breaker | None = None) -> Limiter:
-    shared = SharedLimits(
-        connect(url, deadline_seconds=DEADLINE_SECONDS), prefix=f"nearedge-test:{uuid.uuid4().hex}"
-    )
+    shared = SharedLimits(connect(url), prefix=f"nearedge-test:{uuid.uuid4().hex}")
     return Limiter(local, shared, deadline_seconds=DEADLINE_SECONDS, breaker=breaker)
 
 
@@ -107,7 +105,7 @@ async def test_a_store_that_is_back_is_used_again_and_own_counts_were_kept_meanw
     working, subjects = shared._client, key(requests_per_minute=1000)
     async with silent_store() as url, limiter.running():
         await limiter.admit(subjects)
-        shared._admit.registered_client = connect(url, deadline_seconds=DEADLINE_SECONDS)
+        shared._admit.registered_client = connect(url)
         alone = await limiter.admit(subjects)
         assert limiter.degraded
         assert alone.verdict.uses[0].requests == 2, "the one that the store counted is known here too"
@@ -153,6 +151,33 @@ async def test_nothing_needs_telling_where_only_requests_are_limited(monkeypatch
     async with limiter.running():
         (await limiter.admit(subjects)).end()
         await asyncio.sleep(0.05)
-    client: Redis = connect(VALKEY_URL, deadline_seconds=5)
+    client: Redis = connect(VALKEY_URL)
     await client.delete(*shared._keys(subjects))
     await client.aclose()
+
+
+async def test_a_process_that_was_held_up_reads_the_answer_that_has_come_meanwhile() -> None:
+    async def answer() -> str:
+        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        return "here"
+
+    asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+    assert await within(0.05, answer()) == "here"
+
+
+async def test_work_that_is_late_by_itself_is_cancelled() -> None:
+    cancelled = False
+
+    async def never() -> None:
+        nonlocal cancelled
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    with pytest.raises(TimeoutError):
+        await within(0.02, never())
+    await asyncio.sleep(0)
+    assert cancelled

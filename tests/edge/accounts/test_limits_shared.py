@@ -20,7 +20,7 @@ HOUR = 3600
 
 @pytest.fixture
 async def client() -> AsyncIterator[Redis]:
-    client = connect(VALKEY_URL, deadline_seconds=5)
+    client = connect(VALKEY_URL)
     yield client
     await client.aclose()
 
@@ -142,7 +142,7 @@ from edge.accounts.limits_shared import SharedLimits, connect
 
 async def main():
     url, prefix, limit, tries = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    client = connect(url, deadline_seconds=20)
+    client = connect(url)
     limits = SharedLimits(client, prefix=prefix, window_seconds=3600)
     subjects = [Subject("key", "k", "t", Limits(requests_per_minute=limit))]
     async def one():
