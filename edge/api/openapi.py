@@ -21,13 +21,13 @@ KEY_ERRORS = {
     "503": "No capacity now; `Retry-After` says when to try again",
 }
 SCOPE_ERRORS = {"403": "The key may not do this, not here, or not with this model"}
-MODEL_ERRORS = {"404": "No model of that name is served here"}
+PATH_ERRORS = {"404": "There is nothing of that name here"}
 BODY_ERRORS = {
     "400": "The request must change; `detail` says how",
     "408": "The body did not arrive in time",
     "413": "The body is larger than the limit",
-    "502": "The model failed",
 }
+INFERENCE_ERRORS = {"404": "No model of that name is served here", "502": "The model failed"}
 
 HEADERS = {
     "X-Request-ID": "The request's id: the one that was sent, or a new one",
@@ -88,7 +88,7 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         ]
         + _query(operation),
         "responses": {
-            "200": {
+            str(operation.status): {
                 "description": "Done",
                 "headers": _refer("X-Request-ID", *operation.headers),
                 "content": _contents(operation, schemas),
@@ -121,9 +121,11 @@ def _needs(scopes: frozenset[Scope]) -> str:
 def _errors(operation: Operation) -> dict[str, str]:
     errors = KEY_ERRORS | SCOPE_ERRORS
     if operation.body or operation.form:
-        errors |= BODY_ERRORS | MODEL_ERRORS
+        errors |= BODY_ERRORS
+        if Scope.INFERENCE in operation.scopes:
+            errors |= INFERENCE_ERRORS
     if _PARAMETER.search(operation.path):
-        errors |= MODEL_ERRORS
+        errors |= PATH_ERRORS
     return errors | dict(operation.errors)
 
 
