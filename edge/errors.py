@@ -5,6 +5,7 @@ ApiError
 │   └── InvalidField         400  one field must change; ``param`` names it
 ├── Unauthorized
 │   └── InvalidKey           401  missing, unknown or revoked key
+├── InsufficientCredits      402  the tenant has less than the call may cost
 ├── Forbidden
 │   └── MissingScope         403  the key may not do this
 ├── NotFound
@@ -35,6 +36,12 @@ class InvalidField(BadRequest):
 class InvalidKey(Unauthorized):
     def __init__(self, detail: str = "Invalid API key") -> None:
         super().__init__(detail)
+
+
+class InsufficientCredits(ApiError):
+    status = 402
+    type = "billing_error"
+    code = "insufficient_credits"
 
 
 class MissingScope(Forbidden):
