@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import anyio
 import structlog
@@ -221,4 +222,5 @@ class Wallet:
 
 def units(micro: int) -> str:
     """Return an amount in units of the currency, as people write it."""
-    return f"{micro / MICRO:.6f}".rstrip("0").rstrip(".")
+    whole, _, rest = f"{Decimal(micro) / MICRO:.6f}".partition(".")
+    return f"{whole}.{rest}".rstrip("0").rstrip(".")

@@ -22,7 +22,7 @@ async def show_credits(request: Request) -> Response:
     asked = parse_fields(dict(request.query_params), CreditsQuery)
     tenant = request.state.key.tenant
     before = cast(tuple[str, str] | None, read_cursor(asked.cursor, 2))
-    service: CreditService = request.app.state.accounts.credits
+    service: CreditService = request.app.state.books.credits
     try:
         account = await service.account(tenant.id)
         entries = await service.ledger(tenant.id, before=before, limit=asked.limit + 1)
@@ -44,7 +44,7 @@ async def show_credits(request: Request) -> Response:
 async def grant_credits(request: Request) -> Response:
     """Give a tenant credits."""
     body = await parse_json(request, GrantRequest)
-    service: CreditService = request.app.state.accounts.credits
+    service: CreditService = request.app.state.books.credits
     try:
         row = await service.grant(body.tenant_id, body.amount_micro, body.note)
         account = await service.account(body.tenant_id)

@@ -17,7 +17,7 @@ def metered(
 
     Every *per_prompt* orders in a row share their prompt. See ``Metering.call``.
     """
-    metering: Metering = request.app.state.metering
+    metering: Metering = request.app.state.books.metering
     return metering.call(
         Work(
             key=request.state.key,

@@ -36,7 +36,7 @@ async def usage(request: Request) -> Response:
         raise MissingScope("scope=tenant needs a key with the scope keys")
     names = _groups(asked.group_by)
     after = read_cursor(asked.cursor, len(names))
-    service: UsageService = request.app.state.accounts.usage
+    service: UsageService = request.app.state.books.usage
     try:
         days = service.period(asked.start_date, asked.end_date)
         report = await service.report(
