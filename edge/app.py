@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from edge.accounts import KeyService
+from edge.accounts.accounts import open_accounts
+from edge.accounts.books import open_books
 from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.table import OPERATIONS
@@ -15,7 +16,7 @@ from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
 from edge.settings import EdgeSettings
-from edge.store import KeyStore, database_file, open_database
+from edge.store import open_stores
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
 from shared.http.stack import wrap
@@ -36,8 +37,14 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_database(database_file(settings.home)) as database:
-            app.state.keys = KeyService(KeyStore(database), cache_seconds=settings.edge_key_cache_seconds)
+        async with (
+            open_stores(settings.home, settings.fleet_url) as stores,
+            open_accounts(stores, settings) as accounts,
+            open_books(stores, settings) as books,
+        ):
+            app.state.stores = stores
+            app.state.accounts = accounts
+            app.state.books = books
             async with app.state.lifecycle.running():
                 yield
 

@@ -4,11 +4,14 @@ ApiError
 ├── BadRequest
 │   └── InvalidField         400  one field must change; ``param`` names it
 ├── Unauthorized
-│   └── InvalidKey           401  missing, unknown or revoked key
+│   └── InvalidKey           401  missing, unknown, revoked or expired key
 ├── InsufficientCredits      402  the tenant has less than the call may cost
 ├── Forbidden
-│   └── MissingScope         403  the key may not do this
+│   ├── MissingScope         403  the key may not do this
+│   ├── RegionNotAllowed     403  the key may not be used at this edge
+│   └── ModelNotAllowed      403  the key may not be used for this model
 ├── NotFound
+│   ├── TenantNotFound       404  no tenant has that id
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
 ├── ModelBusy                409  the model has requests in flight, and it was not said to end them
@@ -46,6 +49,18 @@ class InsufficientCredits(ApiError):
 
 class MissingScope(Forbidden):
     code = "missing_scope"
+
+
+class RegionNotAllowed(Forbidden):
+    code = "region_not_allowed"
+
+
+class ModelNotAllowed(Forbidden):
+    code = "model_not_allowed"
+
+
+class TenantNotFound(NotFound):
+    code = "tenant_not_found"
 
 
 class ModelNotFound(NotFound):

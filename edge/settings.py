@@ -1,8 +1,10 @@
 """The edge's settings."""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from shared.settings import CommonSettings, Port, Seconds, StringList
 
@@ -13,6 +15,18 @@ BodyBytes = Annotated[int, Field(gt=0, le=48 * MIB)]
 
 ImageBytes = Annotated[int, Field(gt=0, le=32 * MIB)]
 """No more than all images of a request may have together."""
+
+
+def _is_postgresql(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(POSTGRESQL):
+        raise ValueError(f"must begin with {POSTGRESQL[0]}")
+    return url
+
+
+POSTGRESQL = ("postgresql://", "postgres://")
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_postgresql)]
 
 
 class EdgeSettings(CommonSettings):
@@ -68,7 +82,41 @@ class EdgeSettings(CommonSettings):
         default=10 * MIB, description="Largest image of a chat message; 400 above it"
     )
     edge_key_cache_seconds: Seconds = Field(
-        default=1.0, description="How long a key's state is kept in memory: a revoked key stops within it"
+        default=1.0,
+        description="How long a key's state is kept in memory: a revoked key stops within it, in a fleet "
+        "after the edge has heard of it",
+    )
+    database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="PostgreSQL database that the edges of a fleet share, "
+        "`postgresql://user:password@host:5432/name`; without it the node's own file holds all",
+    )
+    edge_fleet_poll_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        default=1.0, description="How often an edge asks that database which keys and tenants have changed"
+    )
+    edge_fleet_stale_seconds: Seconds = Field(
+        default=86400.0,
+        description="How long an edge serves the keys that it knows while that database cannot be reached; "
+        "503 after it",
+    )
+
+    edge_prices_file: Path | None = Field(
+        default=None,
+        description="YAML file of prices, `{model: {input_per_million: 0.2}}`, in place of the catalogue's",
+    )
+    edge_credit_lease: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Field(
+        default=Decimal(1),
+        description="Credits of a prepaid tenant, in units of the currency, that an edge takes from his "
+        "balance at once, so that calls need not wait for it; at most a quarter of it beyond what one needs",
+    )
+    edge_credit_lease_seconds: Annotated[float, Field(ge=10, le=86_400)] = Field(
+        default=300.0,
+        description="How long an edge may spend them without reaching the database; a minute later they go "
+        "back if the edge has died",
+    )
+    edge_usage_event_days: Annotated[float, Field(ge=1, le=3650)] = Field(
+        default=30.0,
+        description="How long the record of each call is kept; the sums by day stay for good",
     )
 
     @model_validator(mode="after")
@@ -76,6 +124,11 @@ class EdgeSettings(CommonSettings):
         if self.edge_soft_limit > self.edge_queue:
             raise ValueError("NEAREDGE_EDGE_SOFT_LIMIT must not be above NEAREDGE_EDGE_QUEUE")
         return self
+
+    @property
+    def fleet_url(self) -> str | None:
+        """URL of the fleet's database, with its password; None on a node of its own."""
+        return self.database_url.get_secret_value() if self.database_url is not None else None
 
     @property
     def soft_limit(self) -> int:

@@ -22,7 +22,8 @@ from edge.store import CreditStore, OutboxStore, StoreError, Stores, UsageStore
 log = structlog.get_logger(__name__)
 
 CLOSE_SECONDS = 3.0
-"""How long an edge that ends may take to send on its usage and give back its leases; the next start goes on."""
+"""How long an edge that ends may take to send on its usage and give back its leases; its next start goes
+on with both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ _SHARED = 3_000_000
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """``cached_tokens`` are among ``prompt_tokens``; ``audio_ms`` is the length of what was heard or spoken."""
+    """``cached_tokens`` are among ``prompt_tokens``; ``audio_ms`` is how long what was heard is."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -28,7 +28,9 @@ def cost(price: Price, measures: Measures) -> int:
     """Return what *measures* cost in micro-units, the sum rounded up."""
     fresh = measures.prompt_tokens - measures.cached_tokens
     tokens = (
-        fresh * price.input + measures.cached_tokens * price.cached + measures.completion_tokens * price.output
+        fresh * price.input
+        + measures.cached_tokens * price.cached
+        + measures.completion_tokens * price.output
     )
     shared = (
         tokens * (_SHARED // _MILLION)

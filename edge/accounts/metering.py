@@ -146,7 +146,9 @@ class _Call:
             self._committed = self._settlements.add(self._event(status))
         error = await asyncio.shield(self._committed)
         if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
-            raise StoreUnavailable("What this call used cannot be written down right now; try again") from error
+            raise StoreUnavailable(
+                "What this call used cannot be written down right now; try again"
+            ) from error
 
     def _event(self, status: int) -> UsageEvent:
         work, tally = self._work, self._stream.tally if self._stream is not None else None

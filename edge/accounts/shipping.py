@@ -19,7 +19,7 @@ PRUNE_SECONDS = 60.0
 
 
 class Shipping:
-    """Moves events from the edge's own file to the fleet's database, each at least once: there it counts once.
+    """Moves events from the edge's own file to the fleet's database, each at least once: it counts once.
 
     Events older than *keep_days* are deleted there.
     """

@@ -87,7 +87,11 @@ class Wallet:
     def _draw_ahead(self, lease: Lease, micro: int) -> None:
         """Have the lease grow before it is used up, while nobody waits."""
         low = lease.free < max(self._lease_micro // 2, 4 * micro)
-        if self._in_fleet and low and not (lease.tenant_id in self._draws or lease.tenant_id in self._refused):
+        if (
+            self._in_fleet
+            and low
+            and not (lease.tenant_id in self._draws or lease.tenant_id in self._refused)
+        ):
             self._start_draw(lease.tenant_id, micro)
 
     async def _draw(self, tenant_id: str, micro: int) -> None:

@@ -1,9 +1,9 @@
 """What is told of usage and credits. Amounts ``_micro`` are in millionths of the currency's unit, others in
 units, ``spend`` in hundredths."""
 
-from typing import Literal
+from typing import Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 
 class UsagePeriod(TypedDict):

@@ -27,5 +27,7 @@ def read_cursor(cursor: str | None, size: int) -> tuple[str, ...] | None:
     except (binascii.Error, ValueError):
         place = None
     if not isinstance(place, list) or len(place) != size or not all(isinstance(part, str) for part in place):
-        raise InvalidField("cursor: send the next_cursor of the answer before, to the same list", param="cursor")
+        raise InvalidField(
+            "cursor: send the next_cursor of the answer before, to the same list", param="cursor"
+        )
     return tuple(place)

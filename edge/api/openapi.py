@@ -20,7 +20,7 @@ KEY_ERRORS = {
     "401": "No key, or not a valid one",
     "503": "No capacity now; `Retry-After` says when to try again",
 }
-SCOPE_ERRORS = {"403": "The key may not do this"}
+SCOPE_ERRORS = {"403": "The key may not do this, not here, or not with this model"}
 MODEL_ERRORS = {"404": "No model of that name is served here"}
 BODY_ERRORS = {
     "400": "The request must change; `detail` says how",
@@ -102,7 +102,7 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         described["requestBody"] = {"required": operation.body_required, "content": body}
     if operation.access is not Access.OPEN:
         described["security"] = [{"key": []}]
-        described["description"] += f"\n\n{_needs(operation.access)}"
+        described["description"] += f"\n\n{_needs(operation.scopes)}"
         described["responses"] |= {
             status: {
                 "description": meaning,
@@ -114,14 +114,12 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     return described
 
 
-def _needs(access: Access | Scope) -> str:
-    return f"Needs a key with the scope `{access}`." if isinstance(access, Scope) else "Needs any active key."
+def _needs(scopes: frozenset[Scope]) -> str:
+    return f"Needs a key with the scope {' or '.join(f'`{scope}`' for scope in sorted(scopes))}."
 
 
 def _errors(operation: Operation) -> dict[str, str]:
-    errors = dict(KEY_ERRORS)
-    if isinstance(operation.access, Scope):
-        errors |= SCOPE_ERRORS
+    errors = KEY_ERRORS | SCOPE_ERRORS
     if operation.body or operation.form:
         errors |= BODY_ERRORS | MODEL_ERRORS
     if _PARAMETER.search(operation.path):

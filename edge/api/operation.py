@@ -10,19 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from edge.accounts import Key, Scope
-from edge.errors import InvalidKey, MissingScope, StoreUnavailable
-from edge.store import StoreError
+from edge.accounts import Scope
+from edge.api.authorise import authorise
 from shared.http.internal_secret import require_secret
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Access(enum.Enum):
-    """Who may call an operation that asks for no particular scope."""
+    """Who may call an operation that asks for no key."""
 
     OPEN = "everybody"
-    ANY_KEY = "everybody with an active key"
     INTERNAL = "the services of this grid, by the secret that they share"
 
 
@@ -30,7 +28,7 @@ class Access(enum.Enum):
 class Operation:
     """One method of one path: what serves it, who may call it, and what the API document says of it.
 
-    ``access`` says who may call it; a scope stands for the keys that have it.
+    ``access`` says who may call it; scopes stand for the keys that have any of them, or are superadmin's.
     ``body`` validates the JSON body, ``query`` the query string, ``form`` a multipart form, and
     ``response`` is the type of the JSON answer: the document is made from these same types.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
@@ -42,7 +40,7 @@ class Operation:
     method: str
     path: str
     handler: Handler
-    access: Access | Scope
+    access: Access | Scope | frozenset[Scope]
     summary: str
     tag: str
     response: Any = None
@@ -61,6 +59,13 @@ class Operation:
         """What tells this operation from every other one."""
         return f"{self.method} {self.path}"
 
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """The scopes that open it, as superadmin always does; none where no key is asked for."""
+        if isinstance(self.access, Access):
+            return frozenset()
+        return frozenset({self.access}) if isinstance(self.access, Scope) else self.access
+
     def route(self) -> Route:
         """Return the route that checks who calls and then calls the handler."""
         if self.access is Access.OPEN:
@@ -68,7 +73,7 @@ class Operation:
         elif self.access is Access.INTERNAL:
             endpoint = _guard_by_secret(self.handler)
         else:
-            endpoint = _guard(self.handler, self.access)
+            endpoint = _guard(self.handler, self.scopes)
         return Route(self.path, endpoint, methods=[self.method])
 
 
@@ -76,9 +81,9 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
     return [operation.route() for operation in operations]
 
 
-def _guard(handler: Handler, access: Access | Scope) -> Handler:
+def _guard(handler: Handler, scopes: frozenset[Scope]) -> Handler:
     async def guarded(request: Request) -> Response:
-        request.state.key = await authorise(request, access)
+        request.state.key = await authorise(request, scopes)
         return await handler(request)
 
     return guarded
@@ -90,26 +95,3 @@ def _guard_by_secret(handler: Handler) -> Handler:
         return await handler(request)
 
     return guarded
-
-
-async def authorise(request: Request, access: Access | Scope) -> Key:
-    """Return the caller's key if *access* is open to it.
-
-    Raises:
-        InvalidKey: no key, an unknown one, or one that is revoked.
-        MissingScope: *access* is a scope that the key does not have.
-        StoreUnavailable: nobody can tell now.
-    """
-    scheme, _, raw = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not raw.strip():
-        raise InvalidKey("Missing API key: send it as `Authorization: Bearer pg_…`")
-    try:
-        key = await request.app.state.keys.find(raw.strip())
-    except StoreError as error:
-        raise StoreUnavailable("API keys cannot be checked right now; try again") from error
-    if key is None:
-        raise InvalidKey
-    if isinstance(access, Scope) and access not in key.scopes:
-        raise MissingScope(f"This operation needs a key with the scope {access}")
-    found: Key = key
-    return found

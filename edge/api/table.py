@@ -4,6 +4,7 @@ from edge.accounts import Scope
 from edge.api import (
     chat,
     completions,
+    credit,
     docs,
     embeddings,
     health,
@@ -12,7 +13,9 @@ from edge.api import (
     models,
     speech,
     transcriptions,
+    usage,
 )
+from edge.api.account_types import CreditsAnswer, GrantAnswer, UsageAnswer
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -33,6 +36,7 @@ from edge.api.requests import (
     TranscriptionForm,
     TranscriptionQuery,
 )
+from edge.api.requests.accounts import CreditsQuery, GrantRequest, UsageQuery
 from edge.api.responses import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -53,6 +57,10 @@ from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
+ACCOUNTS = "Accounts"
+
+LOOKING = frozenset({Scope.INFERENCE, Scope.READ})
+"""Who may see what there is: those that run models too, as the published clients do."""
 
 BUSY = "Requests are in flight, and `force` was not set"
 
@@ -120,14 +128,14 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="List the models served here",
         tag=MODELS,
         response=ModelList,
     ),
     Operation(
         *("GET", "/v1/models/status", models.model_status),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Tell which models are loaded",
         tag=MODELS,
         response=ModelStatus,
@@ -174,10 +182,35 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/models/{model:path}", models.get_model),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Describe one model; its id may hold slashes",
         tag=MODELS,
         response=ModelInfo,
+    ),
+    Operation(
+        *("GET", "/v1/usage", usage.usage),
+        access=LOOKING,
+        summary="Report what was used, by day and model",
+        tag=ACCOUNTS,
+        query=UsageQuery,
+        response=UsageAnswer,
+    ),
+    Operation(
+        *("GET", "/v1/credits", credit.show_credits),
+        access=LOOKING,
+        summary="Tell what credits are left, and how it came to that",
+        tag=ACCOUNTS,
+        query=CreditsQuery,
+        response=CreditsAnswer,
+    ),
+    Operation(
+        *("POST", "/v1/credits/grants", credit.grant_credits),
+        access=Scope.SUPERADMIN,
+        summary="Give a tenant credits",
+        tag=ACCOUNTS,
+        body=GrantRequest,
+        response=GrantAnswer,
+        errors={"404": "There is no tenant of that id"},
     ),
     Operation(
         *("GET", "/health", health.health),

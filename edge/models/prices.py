@@ -47,7 +47,9 @@ class PriceSpec(BaseModel):
     def price(self) -> "Price":
         cached = self.input_per_million if self.cached_per_million is None else self.cached_per_million
         return Price(
-            *map(_micro, (self.input_per_million, cached, self.output_per_million)),
+            input=_micro(self.input_per_million),
+            cached=_micro(cached),
+            output=_micro(self.output_per_million),
             minute=_micro(self.per_minute),
             thousand_characters=_micro(self.per_thousand_characters),
         )
@@ -59,7 +61,7 @@ def _micro(amount: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """In micro-units: ``input``, ``cached`` and ``output`` for a million tokens, ``minute`` for one of audio."""
+    """In micro-units: ``input``, ``cached`` and ``output`` for a million tokens, ``minute`` of audio."""
 
     input: int = 0
     cached: int = 0

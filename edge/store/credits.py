@@ -8,8 +8,8 @@ from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
-from edge.store.tables.credits import balances, leases, ledger
 from edge.store.tables import tenants
+from edge.store.tables.credits import balances, leases, ledger
 from edge.store.upsert import insert as portable_insert
 
 EXPIRED_AT_ONCE = 100
@@ -187,8 +187,8 @@ class CreditStore:
         return await self._database.write(work)
 
     async def expire(self, *, before: str, now: str) -> int:
-        """Close leases that expired *before* that time; return how many. What their holders still report later
-        is taken from the balance.
+        """Close leases that expired *before* that time; return how many. What their holders still report
+        later is taken from the balance.
         """
         overdue = leases.c.closed_at.is_(None) & (leases.c.expires_at < before)
 
@@ -262,7 +262,7 @@ async def lock_balances(
         .order_by(balances.c.tenant_id)
         .with_for_update()
     )
-    return {tenant_id: balance for tenant_id, balance in await connection.execute(locked)}
+    return {row.tenant_id: row.balance_micro for row in await connection.execute(locked)}
 
 
 async def add_to_balance(connection: AsyncConnection, tenant_id: str, micro: int, now: str) -> None:
@@ -276,8 +276,8 @@ async def add_to_balance(connection: AsyncConnection, tenant_id: str, micro: int
 async def spend(
     connection: AsyncConnection, tenant_id: str, lease_id: str | None, micro: int, now: str
 ) -> None:
-    """Put *micro* of usage into the ledger, and take it from the lease, or from the balance where there is none
-    or it is closed. The tenant's balance must be locked.
+    """Put *micro* of usage into the ledger, and take it from the lease, or from the balance where there is
+    none or it is closed. The tenant's balance must be locked.
     """
     row = LedgerRow(f"led_{secrets.token_hex(12)}", tenant_id, now, "usage", -micro, lease_id, "")
     await connection.execute(insert(ledger).values(_values(row)))

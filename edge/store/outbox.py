@@ -37,7 +37,9 @@ class OutboxStore:
             new = await _unknown(connection, events) if again else events
             if not new:
                 return
-            await connection.execute(_INSERT, [{name: getattr(event, name) for name in _FIELDS} for event in new])
+            await connection.execute(
+                _INSERT, [{name: getattr(event, name) for name in _FIELDS} for event in new]
+            )
             charged: Counter[str] = Counter()
             for event in new:
                 if event.lease_id is not None and event.charged_micro:

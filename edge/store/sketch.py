@@ -1,7 +1,8 @@
 """Percentiles that can be merged: those of many edges and days are those of all their calls.
 
-DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees",
-VLDB 2019), for times. The package of its authors writes sketches by protobuf, which it does not declare.
+DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sketch with relative-error
+guarantees", VLDB 2019), for times. The package of its authors writes sketches by protobuf, which it does not
+declare.
 """
 
 import math
@@ -60,6 +61,6 @@ class Sketch:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         sketch = cls()
-        sketch._buckets = {bucket: count for bucket, count in msgpack.unpackb(data)}
+        sketch._buckets = dict(msgpack.unpackb(data))
         sketch.count = sum(sketch._buckets.values())
         return sketch

@@ -116,8 +116,8 @@ class UsageStore:
     async def days(
         self, *, start: str, end: str, tenant_id: str, key_id: str | None, limit: int
     ) -> list[UsageRow]:
-        """Return up to *limit* sums of the days from *start* to *end*, both included: of one key, or with None
-        of all keys of the tenant.
+        """Return up to *limit* sums of the days from *start* to *end*, both included: of one key, or with
+        None of all keys of the tenant.
         """
         wanted = (usage_days.c.tenant_id == tenant_id) & usage_days.c.day.between(start, end)
         if key_id is not None:
@@ -186,7 +186,7 @@ async def _sums(connection: AsyncConnection, statement: Select[Any]) -> list[Usa
     return [
         (
             UsageGroup(*row[:width]),
-            UsageSum(*row[width:-2], Sketch.from_bytes(row[-2]), Sketch.from_bytes(row[-1])),
+            UsageSum(*row[width:-2], *map(Sketch.from_bytes, row[-2:])),
         )
         for row in await connection.execute(statement)
     ]

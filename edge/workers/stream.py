@@ -40,7 +40,7 @@ class EventStream:
         self._patient_until = 0.0
         self.tally = Tally(size)
         self.before_end: Callable[[], Awaitable[None]] | None = None
-        """Called before the reader is told of the end, whose wait for it may be cancelled and taken up again."""
+        """Called before the reader is told of the end, whose wait may be cancelled and taken up again."""
 
     @property
     def failure(self) -> Failed | None:

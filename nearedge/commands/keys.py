@@ -10,7 +10,7 @@ import typer
 from nearedge.console import fail, load_settings, out, show
 
 if TYPE_CHECKING:
-    from edge.accounts import KeyService
+    from edge.accounts import Key, KeyService
 
 app = typer.Typer(no_args_is_help=True, help="API keys of this node's edges.")
 
@@ -29,14 +29,14 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, this once. Only its SHA-256 is kept."""
-    from edge.accounts import Scope
+    from edge.accounts import KeyOrder, Scope, parse_scopes
     from shared.http.json import encode
 
     try:
-        scopes = [Scope(word) for word in scope or [Scope.INFERENCE]]
+        scopes = parse_scopes(scope or [Scope.INFERENCE])
     except ValueError as error:
-        fail(f"{error}; scopes are {', '.join(Scope)}", code=2)
-    new = _with_keys(home, lambda keys: keys.create(name, scopes))
+        fail(str(error), code=2)
+    new = _with_keys(home, lambda keys: keys.create(KeyOrder(name, scopes)))
     if as_json:
         fields = {"id": new.key.id, "name": name, "scopes": sorted(new.key.scopes), "key": new.raw}
         typer.echo(encode(fields))
@@ -55,7 +55,10 @@ def list_keys(home: Home = None, as_json: Json = False) -> None:
 
     from shared.http.json import encode
 
-    found = _with_keys(home, lambda keys: keys.all())
+    async def every(keys: "KeyService") -> "list[Key]":
+        return [key async for key in keys.all()]
+
+    found = _with_keys(home, every)
     if as_json:
         rows = [
             {
@@ -88,14 +91,14 @@ def revoke(
 
 
 def _with_keys(home: Path | None, act: Callable[["KeyService"], Awaitable[T]]) -> T:
-    from edge.accounts import KeyService
-    from edge.store import KeyStore, StoreError, database_file, open_database
+    from edge.accounts import open_registry
+    from edge.store import StoreError
 
     settings = load_settings(home=home)
 
     async def run() -> T:
-        async with open_database(database_file(settings.home)) as database:
-            return await act(KeyService(KeyStore(database), cache_seconds=0))
+        async with open_registry(settings.home, settings.fleet_url) as registry:
+            return await act(registry.keys)
 
     try:
         return anyio.run(run)

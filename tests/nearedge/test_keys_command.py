@@ -86,7 +86,7 @@ def test_unknown_scope_is_refused_and_nothing_made(tmp_path: Path, scope: str) -
     code, out, err = run(tmp_path, "create", "--scope", scope)
     assert (code, out) == (2, "")
     assert repr(scope) in err
-    assert "inference, superadmin" in err
+    assert "inference, read, keys, superadmin" in err
     assert listed(tmp_path) == []
 
 

@@ -1,11 +1,13 @@
 """Usage: the events of calls, on their way and arrived, and their sums by day."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, String, Table
 
 from edge.store.tables.base import metadata
 
 
-def _event_columns() -> list[Column[object]]:
+def _event_columns() -> list[Column[Any]]:
     texts = ("at", "tenant_id", "key_id", "request_id", "model", "adapter", "region", "service", "path")
     counts = ("prompt_tokens", "cached_tokens", "completion_tokens", "audio_ms", "characters", "status")
     return [
@@ -25,8 +27,8 @@ usage_outbox = Table(
     Column("id", String, nullable=False, unique=True),
     *_event_columns(),
 )
-"""Events of this edge that are not among the fleet's yet. Rows are added in the transaction that settles their
-calls, never changed, and gone once they have arrived."""
+"""Events of this edge that are not among the fleet's yet. Rows are added in the transaction that settles
+their calls, never changed, and gone once they have arrived."""
 
 usage_events = Table("usage_events", metadata, Column("id", String, primary_key=True), *_event_columns())
 """One row for each call to a model. ``cost_micro`` is what it costs by the prices of its time, and

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -14,7 +15,13 @@ from tests.edge.store.usage_events import usage_event
 
 pytestmark = pytest.mark.anyio
 
-DAY = {"start": "2026-03-01", "end": "2026-03-01", "tenant_id": "default", "key_id": None, "limit": 100}
+DAY: dict[str, Any] = {
+    "start": "2026-03-01",
+    "end": "2026-03-01",
+    "tenant_id": "default",
+    "key_id": None,
+    "limit": 100,
+}
 
 
 @asynccontextmanager

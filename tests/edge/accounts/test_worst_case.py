@@ -60,7 +60,9 @@ def test_the_catalogue_tells_the_context_of_a_model_that_is_not_loaded() -> None
 
 
 def test_embeddings_cost_their_inputs() -> None:
-    most = worst_case([Embed(["abc", [1, 2], "a" * 9999])], model("all-minilm-l6-v2"), {"context_tokens": 512})
+    most = worst_case(
+        [Embed(["abc", [1, 2], "a" * 9999])], model("all-minilm-l6-v2"), {"context_tokens": 512}
+    )
     assert most.prompt_tokens == 5 + 4 + 512
 
 

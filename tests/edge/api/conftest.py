@@ -2,18 +2,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from edge.accounts import KeyService, Scope
+from edge.accounts import KeyOrder, Scope, open_registry
 from edge.app import build_app
 from edge.models import load_catalogue, served
 from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
-from edge.store import KeyStore, database_file, open_database
 from shared.http.drain import Drain
 from tests.models import CACHE, pulled
 
@@ -29,14 +29,17 @@ class Edge:
     drain: Drain
     models: ServedModels
 
-    def key(self, *scopes: Scope) -> str:
-        return make_key(self.home, *scopes)
+    def key(self, *scopes: Scope, **bounds: Any) -> str:
+        return make_key(self.home, *scopes, **bounds)
 
 
-def make_key(home: Path, *scopes: Scope) -> str:
+def make_key(home: Path, *scopes: Scope, **bounds: Any) -> str:
+    """Make a key with *scopes*; *bounds* are the other fields of ``KeyOrder``."""
+
     async def make() -> str:
-        async with open_database(database_file(home)) as database:
-            return (await KeyService(KeyStore(database), cache_seconds=0).create("test", scopes)).raw
+        async with open_registry(home, None) as registry:
+            order = KeyOrder(**{"name": "test", "scopes": frozenset(scopes)} | bounds)
+            return (await registry.keys.create(order)).raw
 
     return anyio.run(make)
 

@@ -53,9 +53,15 @@ def test_the_document_says_who_may_call_and_what_can_go_wrong() -> None:
     assert chat["description"].endswith("Needs a key with the scope `inference`.")
     assert set(chat["responses"]) == {"200", "400", "401", "403", "404", "408", "413", "502", "503"}
     models = paths["/v1/models"]["get"]
-    assert models["description"].endswith("Needs any active key.")
-    assert set(models["responses"]) == {"200", "401", "503"}
-    assert set(paths["/v1/models/{model}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    assert models["description"].endswith("Needs a key with the scope `inference` or `read`.")
+    assert set(models["responses"]) == {"200", "401", "403", "503"}
+    assert set(paths["/v1/models/{model}"]["get"]["responses"]) == {
+        "200",
+        "401",
+        "403",
+        "404",
+        "503",
+    }
 
 
 def test_every_header_of_an_answer_is_documented(client: TestClient) -> None:

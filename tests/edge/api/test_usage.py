@@ -39,7 +39,11 @@ def test_every_kind_of_call_is_counted_at_once(caller: Customer) -> None:
     assert caller.post("/v1/embeddings", model="all-minilm-l6-v2", input=["a", "b"]).status_code == 200
     assert caller.speak("hello").status_code == 200
     assert caller.speak("hello", stream=True).status_code == 200
-    transcribe = {"params": {"model": "whisper-1", "sync": "true"}, "files": WAV, "headers": caller.headers}
+    transcribe: Any = {
+        "params": {"model": "whisper-1", "sync": "true"},
+        "files": WAV,
+        "headers": caller.headers,
+    }
     assert caller.edge.client.post("/v1/audio/transcriptions", **transcribe).status_code == 200
 
     body = report(caller)

@@ -57,5 +57,5 @@ def test_a_bad_file_is_refused_with_what_is_wrong(tmp_path: Path, text: str, tol
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PricesError, match="absent.yaml cannot be read"):
+    with pytest.raises(PricesError, match=r"absent\.yaml cannot be read"):
         read_prices(tmp_path / "absent.yaml", load_catalogue())

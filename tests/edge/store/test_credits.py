@@ -20,7 +20,9 @@ NOW, SOON, LATER = "2026-03-01T12:00:00Z", "2026-03-01T12:05:00Z", "2026-03-01T1
 
 
 def grant(number: int, micro: int, tenant_id: str = "default") -> LedgerRow:
-    return LedgerRow(f"led_{number}", tenant_id, f"2026-03-01T12:00:0{number}.000Z", "grant", micro, None, "note")
+    return LedgerRow(
+        f"led_{number}", tenant_id, f"2026-03-01T12:00:0{number}.000Z", "grant", micro, None, "note"
+    )
 
 
 def wish(need: int, most: int = 0, lease_id: str | None = None, holder: str = "here") -> Wish:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -11,13 +12,23 @@ from tests.edge.store.usage_events import PLAIN, usage_event
 pytestmark = pytest.mark.anyio
 
 NOW = "2026-03-02T00:00:00.000Z"
-WEEK = {"start": "2026-02-26", "end": "2026-03-04", "tenant_id": "default", "key_id": "key_1", "limit": 100}
+WEEK: dict[str, Any] = {
+    "start": "2026-02-26",
+    "end": "2026-03-04",
+    "tenant_id": "default",
+    "key_id": "key_1",
+    "limit": 100,
+}
 
 
 async def test_events_are_added_up_by_what_they_have_in_common(place: Place) -> None:
     async with place.open() as database:
         store = UsageStore(database)
-        first = [usage_event(), usage_event(total_ms=300.0, status=499), usage_event(at="2026-03-02T00:00:00.001Z")]
+        first = [
+            usage_event(),
+            usage_event(total_ms=300.0, status=499),
+            usage_event(at="2026-03-02T00:00:00.001Z"),
+        ]
         second = [usage_event(audio_ms=1500, characters=20), usage_event(service="completions")]
         assert await store.take_in(first, NOW) == 3
         assert await store.take_in(second, NOW) == 2

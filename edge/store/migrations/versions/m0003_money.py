@@ -1,5 +1,7 @@
 """Credits and usage."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -67,7 +69,7 @@ def _credits() -> None:
     op.create_index("ix_leases_tenant_id_closed_at", "leases", ["tenant_id", "closed_at"])
 
 
-def _event() -> list["sa.Column[object]"]:
+def _event() -> list["sa.Column[Any]"]:
     where = ("model", "adapter", "region", "service", "path")
     return [
         *_texts("at", "tenant_id", "key_id", "request_id", *where),
@@ -78,9 +80,9 @@ def _event() -> list["sa.Column[object]"]:
     ]
 
 
-def _texts(*names: str) -> list["sa.Column[object]"]:
+def _texts(*names: str) -> list["sa.Column[Any]"]:
     return [sa.Column(name, sa.String(), nullable=False) for name in names]
 
 
-def _counts(*names: str) -> list["sa.Column[object]"]:
+def _counts(*names: str) -> list["sa.Column[Any]"]:
     return [sa.Column(name, sa.BigInteger(), nullable=False) for name in names]

@@ -21,7 +21,7 @@ async def show_credits(request: Request) -> Response:
     """Tell what the caller's tenant has left, and how it came to that."""
     asked = parse_fields(dict(request.query_params), CreditsQuery)
     tenant = request.state.key.tenant
-    before = cast(tuple[str, str] | None, read_cursor(asked.cursor, 2))
+    before = cast("tuple[str, str] | None", read_cursor(asked.cursor, 2))
     service: CreditService = request.app.state.books.credits
     try:
         account = await service.account(tenant.id)
