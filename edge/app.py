@@ -8,8 +8,12 @@ from starlette.types import ASGIApp
 
 from edge.accounts.accounts import open_accounts
 from edge.accounts.books import open_books
+from edge.accounts.idempotency import Idempotency
+from edge.accounts.limiter import open_limiter
 from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
+from edge.api.repeats import Repeats
+from edge.api.request_counts import RequestCounts
 from edge.api.table import OPERATIONS
 from edge.images import ImageSource
 from edge.models.lifecycle import Lifecycle
@@ -45,7 +49,17 @@ def build_app(
             app.state.stores = stores
             app.state.accounts = accounts
             app.state.books = books
-            async with app.state.lifecycle.running():
+            app.state.idempotency = Idempotency(
+                stores,
+                answer_limit_bytes=settings.edge_replay_limit_bytes,
+                total_limit_bytes=settings.edge_replays_limit_bytes,
+            )
+            app.state.repeats = Repeats(app.state.idempotency, drain)
+            async with (
+                open_limiter(settings) as app.state.limiter,
+                app.state.lifecycle.running(),
+                app.state.repeats.running(),
+            ):
                 yield
 
     app = Starlette(routes=routes(OPERATIONS), exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
@@ -54,6 +68,7 @@ def build_app(
     app.state.models = models
     app.state.lifecycle = lifecycle or Lifecycle(models, settings)
     app.state.drain = drain
+    app.state.requests = RequestCounts()
     app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)
     limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}

@@ -14,6 +14,10 @@ ApiError
 │   ├── TenantNotFound       404  no tenant has that id
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
+├── IdempotencyKeyReused     422  the Idempotency-Key stands for another request
+├── IdempotencyInProgress    409  the first request of this Idempotency-Key is still being answered
+├── AnswerNotKept            409  it was answered, but its answer is not there to be given again
+├── RateLimitExceeded        429  more requests or tokens a minute, or requests at a time, than allowed
 ├── ModelBusy                409  the model has requests in flight, and it was not said to end them
 ├── LoadStopped              409  the model was unloaded while it was loading
 ├── ClientGone               499  the client left before its answer; only the log sees it
@@ -69,6 +73,53 @@ class ModelNotFound(NotFound):
 
 class ModelNotLoaded(ModelNotFound):
     code = "model_not_loaded"
+
+
+class IdempotencyKeyReused(ApiError):
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used for another request; send another one with every new request",
+            param="Idempotency-Key",
+        )
+
+
+class IdempotencyInProgress(ApiError):
+    status = 409
+    type = "conflict_error"
+    code = "idempotency_in_progress"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key is still being answered; try again",
+            headers={"Retry-After": "1"},
+        )
+
+
+class AnswerNotKept(ApiError):
+    status = 409
+    type = "conflict_error"
+    code = "idempotency_answer_not_kept"
+
+    def __init__(
+        self,
+        detail: str = "This request was done before, and is not done twice, but its answer was not kept",
+    ) -> None:
+        super().__init__(detail)
+
+
+class RateLimitExceeded(ApiError):
+    """``retry_after`` is in whole seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, detail: str, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
 
 
 class ModelBusy(ApiError):

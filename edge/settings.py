@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from shared.settings import CommonSettings, Port, Seconds, StringList
+from shared.settings import ByteCount, CommonSettings, Port, Seconds, StringList
 
 MIB = 1024 * 1024
 
@@ -26,7 +26,20 @@ def _is_postgresql(url: SecretStr) -> SecretStr:
 POSTGRESQL = ("postgresql://", "postgres://")
 
 
+def _is_valkey(url: SecretStr) -> SecretStr:
+    from redis.asyncio.connection import parse_url
+
+    try:
+        parse_url(url.get_secret_value())
+    except ValueError:
+        raise ValueError(
+            "must be a URL like redis://user:password@host:6379/0, or rediss:// or unix://"
+        ) from None
+    return url
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_postgresql)]
+ValkeyUrl = Annotated[SecretStr, AfterValidator(_is_valkey)]
 
 
 class EdgeSettings(CommonSettings):
@@ -117,6 +130,32 @@ class EdgeSettings(CommonSettings):
     edge_usage_event_days: Annotated[float, Field(ge=1, le=3650)] = Field(
         default=30.0,
         description="How long the record of each call is kept; the sums by day stay for good",
+    )
+    edge_requests_per_minute: Annotated[int, Field(ge=0)] = Field(
+        default=100,
+        description="Inference requests that a key may send in a minute if no limit of its own is set, and "
+        "wrong keys that an address may; 429 above it; 0 is without limit",
+    )
+    valkey_url: ValkeyUrl | None = Field(
+        default=None,
+        description="Valkey or Redis in which edges count together against limits, "
+        "`redis://user:password@host:6379/0`; without it each edge counts alone",
+    )
+    valkey_timeout_ms: Annotated[int, Field(ge=1, le=5_000)] = Field(
+        default=100,
+        description="How long a request waits for it, in milliseconds, before its edge counts alone",
+    )
+    edge_request_id_seconds: Annotated[Seconds, Field(le=86_400)] = Field(
+        default=300.0,
+        description="How long the same X-Request-ID with the same JSON body by the same key is taken for the "
+        "same request, and answered with what the first was; 0 is never",
+    )
+    edge_replay_limit_bytes: Annotated[int, Field(ge=0, le=64 * MIB)] = Field(
+        default=16 * MIB, description="Largest answer that is kept for repeats of its request"
+    )
+    edge_replays_limit_bytes: ByteCount = Field(
+        default=1024 * MIB,
+        description="Most that all such answers take in a database; the oldest are dropped above it",
     )
 
     @model_validator(mode="after")

@@ -36,7 +36,7 @@ LET_GO_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is asked of *served*, by whom: ``service`` is the part of the API that was called, and every
-    ``per_prompt`` orders in a row share their prompt."""
+    ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used."""
 
     key: Key
     served: ServedModel
@@ -47,6 +47,7 @@ class Work:
     path: str = "local"
     adapter: str = ""
     request_id: str = ""
+    tell_tokens: Callable[[int], None] | None = None
 
 
 class Metering:
@@ -153,6 +154,8 @@ class _Call:
     def _event(self, status: int) -> UsageEvent:
         work, tally = self._work, self._stream.tally if self._stream is not None else None
         used = measured(work.orders, tally, per_prompt=work.per_prompt) if tally is not None else Measures()
+        if work.tell_tokens is not None:
+            work.tell_tokens(used.tokens)
         # Who was not served for no fault of his own does not pay.
         price = cost(work.served.model.price, used) if status < 400 or status == ClientGone.status else 0
         unmetered = work.key.tenant.billing is Billing.UNMETERED

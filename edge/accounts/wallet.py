@@ -107,15 +107,19 @@ class Wallet:
             raise StoreUnavailable("Credits cannot be checked right now; try again") from error
 
     def _start_draw(self, tenant_id: str, micro: int) -> "asyncio.Task[None]":
-        task = asyncio.create_task(self._grow(tenant_id, micro))
-        self._draws[tenant_id] = task
-
-        def done(ended: "asyncio.Task[None]") -> None:
-            del self._draws[tenant_id]
-            if not ended.cancelled() and isinstance(error := ended.exception(), StoreError):
+        async def draw() -> None:
+            try:
+                await self._grow(tenant_id, micro)
+            except StoreError as error:
                 log.warning("no credits can be drawn", tenant=tenant_id, error=str(error))
+                raise
+            finally:
+                # Not by a callback of the task: who asks before that runs would wait for what is done.
+                del self._draws[tenant_id]
 
-        task.add_done_callback(done)
+        task = asyncio.create_task(draw())
+        task.add_done_callback(_look_at)
+        self._draws[tenant_id] = task
         return task
 
     async def _grow(self, tenant_id: str, micro: int) -> None:
@@ -222,6 +226,11 @@ class Wallet:
 
     def _expiry(self) -> str:
         return rfc3339(self._now() + timedelta(seconds=self._lease_seconds))
+
+
+def _look_at(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        task.exception()  # or asyncio complains where nobody waits
 
 
 def units(micro: int) -> str:

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.requests import Request
 
+from edge.accounts.limiter import Admission
 from edge.accounts.metering import Metering, Work
 from edge.models.served import ServedModel
 from edge.workers import messages
@@ -18,6 +19,7 @@ def metered(
     Every *per_prompt* orders in a row share their prompt. See ``Metering.call``.
     """
     metering: Metering = request.app.state.books.metering
+    admission: Admission | None = getattr(request.state, "admission", None)
     return metering.call(
         Work(
             key=request.state.key,
@@ -27,6 +29,7 @@ def metered(
             region=request.app.state.settings.edge_region,
             per_prompt=per_prompt,
             request_id=request.state.request_id,
+            tell_tokens=admission.note_tokens if admission is not None else None,
         )
     )
 

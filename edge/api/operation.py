@@ -3,15 +3,19 @@
 import enum
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp
 
 from edge.accounts import Scope
 from edge.api.authorise import authorise
+from edge.api.guard import Guard, Rules
+from edge.api.request_counts import CountedApp
 from shared.http.internal_secret import require_secret
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -33,6 +37,8 @@ class Operation:
     ``response`` is the type of the JSON answer: the document is made from these same types.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
     types that the answer may have. ``headers`` names what the answer's headers tell besides.
+    ``tokens`` says that it counts against limits of tokens, ``sealed`` that its answer holds a secret, which
+    is not to be stored as it is.
     ``errors`` says what statuses of errors mean that are not common to all operations, and ``refusal`` is the
     type of their bodies where it has more than every error.
     """
@@ -51,6 +57,8 @@ class Operation:
     media: tuple[str, ...] = ()
     event: Any = None
     headers: tuple[str, ...] = ()
+    tokens: bool = False
+    sealed: bool = False
     errors: Mapping[str, str] = field(default_factory=dict)
     refusal: Any = None
 
@@ -66,27 +74,26 @@ class Operation:
             return frozenset()
         return frozenset({self.access}) if isinstance(self.access, Scope) else self.access
 
+    @property
+    def limited(self) -> bool:
+        """Whether it counts against limits: inference does, and asking for what was inferred does not."""
+        return self.access is Scope.INFERENCE and self.method == "POST"
+
     def route(self) -> Route:
         """Return the route that checks who calls and then calls the handler."""
+        app: ASGIApp
         if self.access is Access.OPEN:
-            endpoint = self.handler
+            app = request_response(self.handler)
         elif self.access is Access.INTERNAL:
-            endpoint = _guard_by_secret(self.handler)
+            app = request_response(_guard_by_secret(self.handler))
         else:
-            endpoint = _guard(self.handler, self.scopes)
-        return Route(self.path, endpoint, methods=[self.method])
+            rules = Rules(limited=self.limited, tokens=self.tokens, sealed=self.sealed)
+            app = Guard(request_response(self.handler), partial(authorise, scopes=self.scopes), rules)
+        return Route(self.path, CountedApp(app, self.key), methods=[self.method])
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
     return [operation.route() for operation in operations]
-
-
-def _guard(handler: Handler, scopes: frozenset[Scope]) -> Handler:
-    async def guarded(request: Request) -> Response:
-        request.state.key = await authorise(request, scopes)
-        return await handler(request)
-
-    return guarded
 
 
 def _guard_by_secret(handler: Handler) -> Handler:

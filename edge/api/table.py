@@ -9,6 +9,7 @@ from edge.api import (
     embeddings,
     health,
     internal_status,
+    metrics,
     model_control,
     models,
     speech,
@@ -76,6 +77,7 @@ OPERATIONS = (
         response=ChatCompletion,
         event=ChatCompletionChunk | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions", completions.completions),
@@ -86,6 +88,7 @@ OPERATIONS = (
         response=TextCompletion,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions/stream", completions.completions_stream),
@@ -95,6 +98,7 @@ OPERATIONS = (
         body=CompletionRequest,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/embeddings", embeddings.embeddings),
@@ -104,6 +108,7 @@ OPERATIONS = (
         body=EmbeddingRequest,
         response=EmbeddingList,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/audio/speech", speech.speech),
@@ -225,6 +230,13 @@ OPERATIONS = (
         summary="Tell the autorouter how busy each model is",
         tag=SERVICE,
         media=(edge_status.CONTENT_TYPE,),
+    ),
+    Operation(
+        *("GET", "/metrics", metrics.metrics),
+        access=Access.INTERNAL,
+        summary="Tell Prometheus the numbers of this edge",
+        tag=SERVICE,
+        media=("text/plain",),
     ),
     Operation(
         *("GET", "/openapi.json", docs.openapi),

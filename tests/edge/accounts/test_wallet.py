@@ -146,6 +146,18 @@ async def test_a_small_call_is_not_refused_because_a_large_one_is(tmp_path: Path
         assert allowed == [10]
 
 
+async def test_one_who_asks_in_the_moment_in_which_a_draw_ends_asks_anew(tmp_path: Path) -> None:
+    clock = Clock()
+    async with node(tmp_path, micro=10) as stores:
+        purse = wallet(stores, clock)
+        draw = purse._start_draw("acme", 50)
+        while not draw.done():
+            await anyio.sleep(0)
+        clock.seconds += 1  # the refusal is forgotten
+        with pytest.raises(InsufficientCredits):
+            await purse.reserve(PREPAID, 50)
+
+
 async def test_a_grant_counts_after_a_moment(tmp_path: Path) -> None:
     clock = Clock()
     async with node(tmp_path, micro=5) as stores:

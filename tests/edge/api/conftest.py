@@ -52,6 +52,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         cache=CACHE,
         internal_secret=INTERNAL_SECRET,
         edge_key_cache_seconds=0.2,
+        edge_requests_per_minute=0,
         edge_audio_limit_bytes=2**20,
     )
     for name in settings.edge_models:

@@ -29,6 +29,7 @@ ACCESS = {
     "POST /v1/credits/grants": Scope.SUPERADMIN,
     "GET /health": Access.OPEN,
     "GET /internal/status": Access.INTERNAL,
+    "GET /metrics": Access.INTERNAL,
     "GET /openapi.json": Access.OPEN,
     "GET /docs": Access.OPEN,
     "GET /docs/assets/{name}": Access.OPEN,
