@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from edge.accounts.accounts import open_accounts
+from edge.accounts.books import open_books
 from edge.accounts.idempotency import Idempotency
 from edge.accounts.limiter import open_limiter
 from edge.api.openapi import build as build_openapi
@@ -46,9 +47,11 @@ def build_app(
         async with (
             open_stores(settings.home, settings.fleet_url) as stores,
             open_accounts(stores, settings) as accounts,
+            open_books(stores, settings) as books,
         ):
             app.state.stores = stores
             app.state.accounts = accounts
+            app.state.books = books
             app.state.idempotency = Idempotency(
                 stores,
                 answer_limit_bytes=settings.edge_replay_limit_bytes,

@@ -5,6 +5,7 @@ ApiError
 │   └── InvalidField         400  one field must change; ``param`` names it
 ├── Unauthorized
 │   └── InvalidKey           401  missing, unknown, revoked or expired key
+├── InsufficientCredits      402  the tenant has less than the call may cost
 ├── Forbidden
 │   ├── MissingScope         403  the key may not do this
 │   ├── UnknownTenant        403  a session token names no tenant that there is
@@ -13,6 +14,7 @@ ApiError
 │   └── ExceedsKey           403  a key was asked for that could do more than the one that asks
 ├── NotFound
 │   ├── TokenNotFound        404  there is no such key, or not in this tenant
+│   ├── TenantNotFound       404  no tenant has that id
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
 ├── IdempotencyKeyReused     422  the Idempotency-Key stands for another request
@@ -47,6 +49,12 @@ class InvalidKey(Unauthorized):
         super().__init__(detail)
 
 
+class InsufficientCredits(ApiError):
+    status = 402
+    type = "billing_error"
+    code = "insufficient_credits"
+
+
 class MissingScope(Forbidden):
     code = "missing_scope"
 
@@ -69,6 +77,10 @@ class ExceedsKey(Forbidden):
 
 class TokenNotFound(NotFound):
     code = "token_not_found"
+
+
+class TenantNotFound(NotFound):
+    code = "tenant_not_found"
 
 
 class ModelNotFound(NotFound):

@@ -1,5 +1,7 @@
 """The edge's settings."""
 
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -145,6 +147,24 @@ class EdgeSettings(CommonSettings):
         default=("inference", "keys"), description="Scopes of tokens without that claim"
     )
 
+    edge_prices_file: Path | None = Field(
+        default=None,
+        description="YAML file of prices, `{model: {input_per_million: 0.2}}`, in place of the catalogue's",
+    )
+    edge_credit_lease: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Field(
+        default=Decimal(1),
+        description="Credits of a prepaid tenant, in units of the currency, that an edge takes from his "
+        "balance at once, so that calls need not wait for it; at most a quarter of it beyond what one needs",
+    )
+    edge_credit_lease_seconds: Annotated[float, Field(ge=10, le=86_400)] = Field(
+        default=300.0,
+        description="How long an edge may spend them without reaching the database; a minute later they go "
+        "back if the edge has died",
+    )
+    edge_usage_event_days: Annotated[float, Field(ge=1, le=3650)] = Field(
+        default=30.0,
+        description="How long the record of each call is kept; the sums by day stay for good",
+    )
     edge_requests_per_minute: Annotated[int, Field(ge=0)] = Field(
         default=100,
         description="Inference requests that a key may send in a minute if no limit of its own is set, and "

@@ -79,7 +79,7 @@ class Operation:
     @property
     def limited(self) -> bool:
         """Whether it counts against limits: inference does, and asking for what was inferred does not."""
-        return self.access is Scope.INFERENCE and self.method == "POST"
+        return Scope.INFERENCE in self.scopes and self.method == "POST"
 
     def route(self) -> Route:
         """Return the route that checks who calls and then calls the handler."""

@@ -4,6 +4,7 @@ from edge.accounts import Scope
 from edge.api import (
     chat,
     completions,
+    credit,
     docs,
     embeddings,
     health,
@@ -14,7 +15,9 @@ from edge.api import (
     speech,
     tokens,
     transcriptions,
+    usage,
 )
+from edge.api.account_types import CreditsAnswer, GrantAnswer, UsageAnswer
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -35,6 +38,7 @@ from edge.api.requests import (
     TranscriptionForm,
     TranscriptionQuery,
 )
+from edge.api.requests.accounts import CreditsQuery, GrantRequest, UsageQuery
 from edge.api.responses import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -236,6 +240,31 @@ OPERATIONS = (
         summary="Revoke an API key",
         tag=ACCOUNTS,
         response=RevokedToken,
+    ),
+    Operation(
+        *("GET", "/v1/usage", usage.usage),
+        access=LOOKING,
+        summary="Report what was used, by day and model",
+        tag=ACCOUNTS,
+        query=UsageQuery,
+        response=UsageAnswer,
+    ),
+    Operation(
+        *("GET", "/v1/credits", credit.show_credits),
+        access=LOOKING,
+        summary="Tell what credits are left, and how it came to that",
+        tag=ACCOUNTS,
+        query=CreditsQuery,
+        response=CreditsAnswer,
+    ),
+    Operation(
+        *("POST", "/v1/credits/grants", credit.grant_credits),
+        access=Scope.SUPERADMIN,
+        summary="Give a tenant credits",
+        tag=ACCOUNTS,
+        body=GrantRequest,
+        response=GrantAnswer,
+        errors={"404": "There is no tenant of that id"},
     ),
     Operation(
         *("GET", "/health", health.health),

@@ -12,6 +12,7 @@ from edge.api import transcript
 from edge.api.answer import Answer, begin
 from edge.api.event_source import open_event_source
 from edge.api.leaving import unless_gone
+from edge.api.metered import metered
 from edge.api.parsing import parse_fields
 from edge.api.requests import TranscriptionForm
 from edge.errors import InvalidField, WorkerFailed
@@ -43,8 +44,8 @@ async def transcriptions(request: Request) -> Response:
         )
     served = request.app.state.models.find_for(asked.model, "stt")
     answer = begin(request, served, "transcript-")
-    opened = served.worker.request(
-        Transcribe(asked.file, asked.language, asked.prompt, asked.temperature or 0.0)
+    opened = metered(
+        request, served, Transcribe(asked.file, asked.language, asked.prompt, asked.temperature or 0.0)
     )
     if asked.stream:
         return await open_event_source(request, opened, TranscriptShape(answer), answer.headers)
