@@ -49,8 +49,10 @@ class Execution:
         self.decided = anyio.Event()
         """Set once it is known whether this is done here."""
         self.begun = False
+        self.abandoned = anyio.Event()
+        """Set once nobody will ask for the answer any more, so that the work is stopped."""
+        self.over = anyio.Event()
         self._body: bytes | None = body
-        self._abandoned = anyio.Event()
         self._callers = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,7 +74,7 @@ class Execution:
         if self._body is not None:
             body, self._body = self._body, None
             return {"type": "http.request", "body": body, "more_body": False}
-        await self._abandoned.wait()
+        await self.abandoned.wait()
         return {"type": "http.disconnect"}
 
     @property
@@ -101,6 +103,7 @@ class Execution:
     def end(self) -> None:
         """Let the callers have the end of the answer."""
         self.recording.end()
+        self.over.set()
         if not self._callers:
             self._last_has_left()
 
@@ -112,7 +115,7 @@ class Execution:
         if self.identity.fleetwide:
             return
         grace = GRACE_SECONDS if self.keepable else 0.0
-        self._timer = asyncio.get_running_loop().call_later(grace, self._abandoned.set)
+        self._timer = asyncio.get_running_loop().call_later(grace, self.abandoned.set)
 
 
 class Repeats:
@@ -145,6 +148,9 @@ class Repeats:
                 return
             if execution.identity.fingerprint != identity.fingerprint:
                 raise IdempotencyKeyReused
+            if execution.abandoned.is_set():
+                await execution.over.wait()
+                continue
             with execution.caller():
                 await execution.decided.wait()
                 if execution.begun:
@@ -202,8 +208,12 @@ class Repeats:
                 if not recording.started:
                     await unexpected_response()(call.scope, execution.receive, recording.send)
         finally:
-            with anyio.move_on_after(SETTLE_SECONDS, shield=True):
-                await self._settle(execution)
+            try:
+                with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                    await self._settle(execution)
+            except Exception:
+                # Not passed on: it would end the task group, and with it every other request.
+                log.exception("answer not settled", path=call.scope["path"])
             del self._executions[execution.identity.id]
             execution.end()
             _end(admission)

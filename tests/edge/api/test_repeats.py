@@ -292,6 +292,51 @@ async def test_and_no_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (work.runs, answer.json()["run"]) == (2, 2)
 
 
+async def test_who_comes_while_abandoned_work_is_stopped_has_it_done_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.01)
+    runs = 0
+    begun, stopping = anyio.Event(), anyio.Event()
+
+    async def slow_to_stop(request: Request) -> Response:
+        nonlocal runs
+        runs += 1
+        begun.set()
+        if runs > 1:
+            return JSONResponse({"run": runs})
+        await request.body()
+        await request.receive()
+        stopping.set()
+        await anyio.sleep(0.2)
+        raise ClientGone
+
+    async with guarded(tmp_path, slow_to_stop) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: client.post(PATH, content=b"{}", headers=JSON))
+            await begun.wait()
+            tasks.cancel_scope.cancel()
+        await stopping.wait()
+        answer = await client.post(PATH, content=b"{}", headers=JSON)
+    assert (answer.status_code, answer.json()) == (200, {"run": 2})
+
+
+async def test_a_failure_to_keep_an_answer_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Work().free()
+    async with guarded(tmp_path, work) as client:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(idempotency_of(client), "keep", fail)
+            answer = await client.post(PATH, content=b"a", headers=KEY)
+        assert answer.status_code == 200
+        assert (await client.post(PATH, content=b"a", headers={"Idempotency-Key": "next"})).status_code == 200
+
+
 async def test_a_sealed_answer_is_read_by_the_key_that_asked_for_it_alone(tmp_path: Path) -> None:
     keys = {"pg_a": key_of(name="a"), "pg_b": key_of(name="b")}
     work = Work().free()
