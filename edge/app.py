@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -14,13 +15,15 @@ from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.repeats import Repeats
 from edge.api.request_counts import RequestCounts
+from edge.api.store_failure import handle_store_error
 from edge.api.table import OPERATIONS
 from edge.images import ImageSource
 from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
 from edge.settings import EdgeSettings
-from edge.store import open_stores
+from edge.store import StoreError, open_stores
+from shared import regions
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
 from shared.http.stack import wrap
@@ -62,13 +65,15 @@ def build_app(
             ):
                 yield
 
-    app = Starlette(routes=routes(OPERATIONS), exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
+    handlers: dict[Any, Any] = {**EXCEPTION_HANDLERS, StoreError: handle_store_error}
+    app = Starlette(routes=routes(OPERATIONS), exception_handlers=handlers, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.models = models
     app.state.lifecycle = lifecycle or Lifecycle(models, settings)
     app.state.drain = drain
     app.state.requests = RequestCounts()
+    app.state.regions = regions.load(settings.regions_file or regions.default_path())
     app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)
     limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}

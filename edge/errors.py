@@ -8,9 +8,12 @@ ApiError
 ├── InsufficientCredits      402  the tenant has less than the call may cost
 ├── Forbidden
 │   ├── MissingScope         403  the key may not do this
+│   ├── UnknownTenant        403  a session token names no tenant that there is
 │   ├── RegionNotAllowed     403  the key may not be used at this edge
-│   └── ModelNotAllowed      403  the key may not be used for this model
+│   ├── ModelNotAllowed      403  the key may not be used for this model
+│   └── ExceedsKey           403  a key was asked for that could do more than the one that asks
 ├── NotFound
+│   ├── TokenNotFound        404  there is no such key, or not in this tenant
 │   ├── TenantNotFound       404  no tenant has that id
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
@@ -19,6 +22,7 @@ ApiError
 ├── AnswerNotKept            409  it was answered, but its answer is not there to be given again
 ├── RateLimitExceeded        429  more requests or tokens a minute, or requests at a time, than allowed
 ├── ModelBusy                409  the model has requests in flight, and it was not said to end them
+├── TokenEnded               409  the key has been revoked or has expired
 ├── LoadStopped              409  the model was unloaded while it was loading
 ├── ClientGone               499  the client left before its answer; only the log sees it
 ├── BadGateway
@@ -55,12 +59,24 @@ class MissingScope(Forbidden):
     code = "missing_scope"
 
 
+class UnknownTenant(Forbidden):
+    code = "unknown_tenant"
+
+
 class RegionNotAllowed(Forbidden):
     code = "region_not_allowed"
 
 
 class ModelNotAllowed(Forbidden):
     code = "model_not_allowed"
+
+
+class ExceedsKey(Forbidden):
+    code = "exceeds_key"
+
+
+class TokenNotFound(NotFound):
+    code = "token_not_found"
 
 
 class TenantNotFound(NotFound):
@@ -126,6 +142,12 @@ class ModelBusy(ApiError):
     status = 409
     type = "conflict_error"
     code = "model_busy"
+
+
+class TokenEnded(ApiError):
+    status = 409
+    type = "conflict_error"
+    code = "token_ended"
 
 
 class LoadStopped(ApiError):

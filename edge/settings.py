@@ -3,10 +3,11 @@
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from shared.settings import ByteCount, CommonSettings, Port, Seconds, StringList
+from shared.settings import ByteCount, CommonSettings, Port, Seconds, StringList, split_list
 
 MIB = 1024 * 1024
 
@@ -27,17 +28,24 @@ POSTGRESQL = ("postgresql://", "postgres://")
 
 
 def _is_valkey(url: SecretStr) -> SecretStr:
-    from redis.asyncio.connection import parse_url
-
-    try:
-        parse_url(url.get_secret_value())
-    except ValueError:
-        raise ValueError(
-            "must be a URL like redis://user:password@host:6379/0, or rediss:// or unix://"
-        ) from None
+    if not url.get_secret_value().startswith(VALKEY):
+        raise ValueError(f"must begin with {VALKEY[0]}, {VALKEY[1]} or {VALKEY[2]}")
     return url
 
 
+VALKEY = ("redis://", "rediss://", "unix://")
+
+
+def _is_no_open_url(source: str) -> str:
+    parts = urlsplit(source)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        raise ValueError("must be an https URL, for whoever changes it on its way makes keys")
+    return source
+
+
+JwksSource = Annotated[str, AfterValidator(_is_no_open_url)]
+ScopeName = Literal["inference", "read", "keys", "superadmin"]
+ScopeList = Annotated[tuple[ScopeName, ...], BeforeValidator(split_list)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_postgresql)]
 ValkeyUrl = Annotated[SecretStr, AfterValidator(_is_valkey)]
 
@@ -112,6 +120,32 @@ class EdgeSettings(CommonSettings):
         description="How long an edge serves the keys that it knows while that database cannot be reached; "
         "503 after it",
     )
+    jwt_issuer: str | None = Field(
+        default=None,
+        description="Issuer (`iss`) of session tokens (JWT) that are accepted where an API key is; none when "
+        "unset",
+    )
+    jwt_jwks: JwksSource | None = Field(
+        default=None,
+        description="Its public keys (JWKS): an https URL, or the path of a file",
+    )
+    jwt_audience: StringList = Field(
+        default=(), description="Audiences (`aud`) of which a token must name one; not looked at when empty"
+    )
+    jwt_tenant_claim: str = Field(default="tenant", description="Claim that holds the tenant's id")
+    jwt_scope_claim: str = Field(
+        default="scope", description="Claim that holds the scopes, a list or joined by spaces"
+    )
+    jwt_scopes: ScopeList = Field(
+        default=("inference", "read", "keys"),
+        description="Scopes that a token may have; others in it do not count",
+    )
+    jwt_default_tenant: str | None = Field(
+        default=None, description="Tenant of tokens without that claim; they are refused when unset"
+    )
+    jwt_default_scopes: ScopeList = Field(
+        default=("inference", "keys"), description="Scopes of tokens without that claim"
+    )
 
     edge_prices_file: Path | None = Field(
         default=None,
@@ -157,6 +191,12 @@ class EdgeSettings(CommonSettings):
         default=1024 * MIB,
         description="Most that all such answers take in a database; the oldest are dropped above it",
     )
+
+    @model_validator(mode="after")
+    def _jwt_is_whole(self) -> Self:
+        if (self.jwt_issuer is None) != (self.jwt_jwks is None):
+            raise ValueError("NEAREDGE_JWT_ISSUER and NEAREDGE_JWT_JWKS must be set together")
+        return self
 
     @model_validator(mode="after")
     def _soft_limit_is_within_the_queue(self) -> Self:

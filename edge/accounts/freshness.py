@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from edge.accounts.key import Key
 from edge.store import StoreError
 
 
@@ -27,8 +26,8 @@ class Freshness:
         self.confirmed_at: datetime | None = None
         """When the copy was last known to be whole and up to date."""
 
-    def check(self, found: Key | None) -> None:
-        """See that the file may say *found* of a key.
+    def check(self, found: object | None) -> None:
+        """See that the file may say *found*, a key or a tenant, or that there is none.
 
         Raises:
             StoreError: the copy is too old, or has never been whole.

@@ -54,7 +54,7 @@ class Key:
 
     def opens(self, scopes: frozenset[Scope]) -> bool:
         """Whether it opens what is open to any of *scopes*."""
-        return self.superadmin or not self.scopes.isdisjoint(scopes)
+        return not self.scopes.isdisjoint(scopes)
 
     def may_use(self, model: str) -> bool:
         return self.models is None or model in self.models

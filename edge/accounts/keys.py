@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from edge.accounts.key import Key, NewKey, digest, key_from, key_row, new_raw
 from edge.accounts.scopes import Scope
-from edge.accounts.tenants import DEFAULT_TENANT, LONGEST_NAME, NO_LIMITS, Limits, tenant_from
+from edge.accounts.tenants import DEFAULT_TENANT, NO_LIMITS, Limits, checked_name, tenant_from
 from edge.store import KeyStore, TenantStore
 from shared.clock import rfc3339
 
@@ -68,8 +68,6 @@ class KeyService:
             NoSuchTenant: there is no tenant of that id.
             ValueError: the name is empty or too long, or the key would have expired already.
         """
-        if not order.name.strip() or len(order.name) > LONGEST_NAME:
-            raise ValueError(f"a name has 1 to {LONGEST_NAME} characters")
         now = self._now()
         if order.expires_at is not None and order.expires_at <= now:
             raise ValueError("its expiry is in the past")
@@ -79,7 +77,7 @@ class KeyService:
         key = Key(
             id=_new_id(),
             tenant=tenant_from(tenant),
-            name=order.name,
+            name=checked_name(order.name),
             scopes=order.scopes,
             created_at=rfc3339(now),
             models=order.models,

@@ -77,7 +77,7 @@ class TenantService:
         """
         if not ID.fullmatch(tenant_id):
             raise ValueError(f"{tenant_id!r} is no tenant id: up to 64 of a-z, 0-9, '.', '_' and '-'")
-        row = TenantRow(tenant_id, _checked_name(name), billing.value, rfc3339(self._now()), **asdict(limits))
+        row = TenantRow(tenant_id, checked_name(name), billing.value, rfc3339(self._now()), **asdict(limits))
         if not await self._store.add(row):
             raise TenantExists(f"there is a tenant {tenant_id} already")
         return tenant_from(row)
@@ -99,7 +99,7 @@ class TenantService:
         """
         values: dict[str, Any] = dict(limits or {})
         if name is not None:
-            values["name"] = _checked_name(name)
+            values["name"] = checked_name(name)
         if billing is not None:
             values["billing"] = billing.value
         row = await self._store.update(tenant_id, values)
@@ -125,7 +125,12 @@ def tenant_from(row: TenantRow) -> Tenant:
     return Tenant(row.id, row.name, Billing(row.billing), limits, row.created_at)
 
 
-def _checked_name(name: str) -> str:
-    if not name.strip() or len(name) > LONGEST_NAME:
-        raise ValueError(f"a name has 1 to {LONGEST_NAME} characters")
+def checked_name(name: str) -> str:
+    """Return *name*, of a tenant or a key.
+
+    Raises:
+        ValueError: it is empty, too long, or has control characters.
+    """
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"a name has 1 to {LONGEST_NAME} printable characters")
     return name

@@ -12,9 +12,11 @@ from edge.accounts.limits import Subject, standing
 from edge.api.identity import has_identity, identify
 from edge.api.rate_limits import RatedSend, address_of, refusal, subjects_of
 from edge.api.repeats import Call, Repeats
+from edge.api.store_failure import handle_store_error
 from edge.api.token_estimate import estimate_tokens
 from edge.errors import InvalidKey
 from edge.settings import EdgeSettings
+from edge.store import StoreError
 from shared.errors import ApiError, error_response, handle_disconnect, unexpected_response
 
 
@@ -49,6 +51,8 @@ class Guard:
             if answer.started:
                 raise
             await error_response(error)(scope, receive, answer)
+        except StoreError as error:
+            await (await handle_store_error(request, error))(scope, receive, answer)
         except ClientDisconnect as error:
             await (await handle_disconnect(request, error))(scope, receive, answer)
         except Exception:

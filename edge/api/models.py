@@ -7,6 +7,7 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edge.api.authorise import require_model
 from edge.api.responses import ModelInfo, ModelList, ModelStatus, Pricing
 from edge.models import weights
 from edge.models.prices import MICRO, Price
@@ -19,9 +20,11 @@ REPOSITORY = "/models"
 
 
 async def list_models(request: Request) -> Response:
-    """List every model that this edge serves. One that was unloaded is not among them."""
+    """List every model that this edge serves and the key may be used for. One that was unloaded is not among
+    them."""
     settings = request.app.state.settings
-    data = await _described(request.app.state.models, settings.edge_region, settings.cache)
+    allowed = [served for served in request.app.state.models if request.state.key.may_use(served.id)]
+    data = await _described(allowed, settings.edge_region, settings.cache)
     content: ModelList = {"object": "list", "data": data}
     return JsonResponse(content)
 
@@ -29,6 +32,7 @@ async def list_models(request: Request) -> Response:
 async def get_model(request: Request) -> Response:
     """Describe one model, found by its id or an alias; either may hold slashes."""
     served = request.app.state.models.find(request.path_params["model"])
+    require_model(request.state.key, served.id)
     settings = request.app.state.settings
     (info,) = await _described([served], settings.edge_region, settings.cache)
     return JsonResponse(info)

@@ -29,13 +29,13 @@ REPEAT_ERRORS = {
     "422": "The `Idempotency-Key` was used for another request",
 }
 SCOPE_ERRORS = {"403": "The key may not do this, not here, or not with this model"}
-MODEL_ERRORS = {"404": "No model of that name is served here"}
+PATH_ERRORS = {"404": "There is nothing of that name here"}
 BODY_ERRORS = {
     "400": "The request must change; `detail` says how",
     "408": "The body did not arrive in time",
     "413": "The body is larger than the limit",
-    "502": "The model failed",
 }
+INFERENCE_ERRORS = {"404": "No model of that name is served here", "502": "The model failed"}
 
 HEADERS = {
     "X-Request-ID": "The request's id: the one that was sent, or a new one",
@@ -101,7 +101,7 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         + _query(operation)
         + _idempotency(operation),
         "responses": {
-            "200": {
+            str(operation.status): {
                 "description": "Done",
                 "headers": _refer("X-Request-ID", *operation.headers, *_common_headers(operation)),
                 "content": _contents(operation, schemas),
@@ -136,9 +136,11 @@ def _errors(operation: Operation) -> dict[str, str]:
     if operation.method == "POST":
         errors |= REPEAT_ERRORS
     if operation.body or operation.form:
-        errors |= BODY_ERRORS | MODEL_ERRORS
+        errors |= BODY_ERRORS
+        if Scope.INFERENCE in operation.scopes:
+            errors |= INFERENCE_ERRORS
     if _PARAMETER.search(operation.path):
-        errors |= MODEL_ERRORS
+        errors |= PATH_ERRORS
     own = dict(operation.errors)
     if "409" in own and "409" in errors:
         own["409"] = f"{own['409']}; or {errors['409'][0].lower()}{errors['409'][1:]}"

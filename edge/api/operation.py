@@ -32,9 +32,10 @@ class Access(enum.Enum):
 class Operation:
     """One method of one path: what serves it, who may call it, and what the API document says of it.
 
-    ``access`` says who may call it; scopes stand for the keys that have any of them, or are superadmin's.
+    ``access`` says who may call it; scopes stand for the keys that have any of them.
     ``body`` validates the JSON body, ``query`` the query string, ``form`` a multipart form, and
-    ``response`` is the type of the JSON answer: the document is made from these same types.
+    ``response`` is the type of the JSON answer, whose status is ``status``: the document is made from these
+    same types.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
     types that the answer may have. ``headers`` names what the answer's headers tell besides.
     ``tokens`` says that it counts against limits of tokens, ``sealed`` that its answer holds a secret, which
@@ -50,6 +51,7 @@ class Operation:
     summary: str
     tag: str
     response: Any = None
+    status: int = 200
     body: type[BaseModel] | None = None
     body_required: bool = True
     query: type[BaseModel] | None = None
@@ -69,7 +71,7 @@ class Operation:
 
     @property
     def scopes(self) -> frozenset[Scope]:
-        """The scopes that open it, as superadmin always does; none where no key is asked for."""
+        """The scopes of which any opens it; none where no key is asked for."""
         if isinstance(self.access, Access):
             return frozenset()
         return frozenset({self.access}) if isinstance(self.access, Scope) else self.access
@@ -77,7 +79,7 @@ class Operation:
     @property
     def limited(self) -> bool:
         """Whether it counts against limits: inference does, and asking for what was inferred does not."""
-        return self.access is Scope.INFERENCE and self.method == "POST"
+        return Scope.INFERENCE in self.scopes and self.method == "POST"
 
     def route(self) -> Route:
         """Return the route that checks who calls and then calls the handler."""

@@ -13,6 +13,7 @@ from edge.api import (
     model_control,
     models,
     speech,
+    tokens,
     transcriptions,
     usage,
 )
@@ -54,14 +55,25 @@ from edge.api.responses import (
     TranscriptError,
     VerboseTranscript,
 )
+from edge.api.token_types import (
+    NewToken,
+    RevokedToken,
+    RotateRequest,
+    TokenPage,
+    TokenRequest,
+    TokensQuery,
+)
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
 ACCOUNTS = "Accounts"
 
-LOOKING = frozenset({Scope.INFERENCE, Scope.READ})
+LOOKING = frozenset({Scope.INFERENCE, Scope.READ, Scope.SUPERADMIN})
 """Who may see what there is: those that run models too, as the published clients do."""
+
+KEEPING = frozenset({Scope.KEYS, Scope.SUPERADMIN})
+"""Who may make and end keys."""
 
 BUSY = "Requests are in flight, and `force` was not set"
 
@@ -191,6 +203,43 @@ OPERATIONS = (
         summary="Describe one model; its id may hold slashes",
         tag=MODELS,
         response=ModelInfo,
+    ),
+    Operation(
+        *("POST", "/v1/tokens", tokens.create_token),
+        access=KEEPING,
+        summary="Make an API key",
+        tag=ACCOUNTS,
+        body=TokenRequest,
+        response=NewToken,
+        status=201,
+        sealed=True,
+    ),
+    Operation(
+        *("GET", "/v1/tokens", tokens.list_tokens),
+        access=KEEPING,
+        summary="List API keys",
+        tag=ACCOUNTS,
+        query=TokensQuery,
+        response=TokenPage,
+    ),
+    Operation(
+        *("POST", "/v1/tokens/{id}/rotate", tokens.rotate_token),
+        access=KEEPING,
+        summary="Replace an API key by one with another text",
+        tag=ACCOUNTS,
+        body=RotateRequest,
+        body_required=False,
+        response=NewToken,
+        status=201,
+        sealed=True,
+        errors={"409": "The key has been revoked or has expired"},
+    ),
+    Operation(
+        *("DELETE", "/v1/tokens/{id}", tokens.revoke_token),
+        access=KEEPING,
+        summary="Revoke an API key",
+        tag=ACCOUNTS,
+        response=RevokedToken,
     ),
     Operation(
         *("GET", "/v1/usage", usage.usage),

@@ -41,8 +41,8 @@ class TenantStore:
         async def work(connection: AsyncConnection) -> bool:
             version = await next_version(connection)
             statement = insert(connection, tenants).on_conflict_do_nothing(index_elements=["id"])
-            result = await connection.execute(statement.values(asdict(row) | {"version": version}))
-            return bool(result.rowcount)
+            added = statement.values(asdict(row) | {"version": version}).returning(tenants.c.id)
+            return (await connection.execute(added)).one_or_none() is not None
 
         return await self._database.write(work)
 

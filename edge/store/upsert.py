@@ -8,7 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 def insert(connection: AsyncConnection, table: Table) -> "postgresql.Insert | sqlite.Insert":
-    """Return an INSERT into *table* that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+    """Return an INSERT into *table* that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``.
+
+    Whether a row was added is told by ``returning()``; on PostgreSQL the result's ``rowcount`` is not.
+    """
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

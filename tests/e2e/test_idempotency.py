@@ -12,7 +12,7 @@ import openai
 
 from tests.e2e.errors import assert_error
 from tests.e2e.grids import CHAT_MODEL, Grid
-from tests.e2e.services import TIMEOUT_SECONDS, LoneEdge
+from tests.e2e.services import TIMEOUT_SECONDS, LoneEdge, create_key
 
 CHAT = {
     "model": CHAT_MODEL,
@@ -98,6 +98,25 @@ def test_a_form_is_the_same_whatever_its_boundary(http: httpx.Client, recording:
     assert [answer.status_code for answer in answers] == [200, 200], answers[0].text
     assert answers[0].content == answers[1].content
     assert replayed(answers[1])
+
+
+def test_a_key_that_is_made_twice_is_one_and_its_text_lies_nowhere(grid: Grid, edge_url: str) -> None:
+    def make(caller: str) -> httpx.Response:
+        authorization = {"Authorization": f"Bearer {caller}"}
+        body = {"displayName": "twice", "scopes": ["inference"]}
+        return httpx.post(f"{edge_url}/v1/tokens", json=body, headers=headers | authorization, timeout=60)
+
+    headers = named()
+    first, second = make(grid.operator_key), make(grid.operator_key)
+    assert first.status_code == second.status_code == 201, first.text
+    assert first.content == second.content
+    assert replayed(second)
+    raw = first.json()["key"]
+    assert httpx.get(f"{edge_url}/v1/models", headers={"Authorization": f"Bearer {raw}"}).status_code == 200
+    for file in grid.home.glob("*.db*"):
+        assert raw.encode() not in file.read_bytes()
+    other = create_key(grid.home, "keys", "inference")["key"]
+    assert_error(make(other), 409, "another key")
 
 
 def test_the_openai_package_can_send_a_key(client: openai.OpenAI) -> None:

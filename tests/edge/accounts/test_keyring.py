@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import anyio
 import pytest
@@ -24,7 +25,7 @@ class Memory(KeyStore):
         self.finds = 0
         self.fails = False
 
-    def put(self, raw: str, **fields: str) -> None:
+    def put(self, raw: str, **fields: Any) -> None:
         sha256 = digest(raw)
         self.rows[sha256] = replace(ROW, sha256=sha256, **fields)
 
@@ -54,7 +55,7 @@ class Bench:
     def keyring(self, cache_seconds: float = 10) -> Keyring:
         return Keyring(self.store, cache_seconds=cache_seconds, timer=self.clock)
 
-    def key(self, **fields: str) -> str:
+    def key(self, **fields: Any) -> str:
         raw = new_raw()
         self.store.put(raw, **fields)
         return raw

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from edge.accounts import Limits
 from edge.accounts.breaker import Breaker
-from edge.accounts.limiter import Limiter, within
+from edge.accounts.limiter import Limiter, open_limiter, within
 from edge.accounts.limits import Subject
 from edge.accounts.limits_local import LocalLimits
 from edge.accounts.limits_shared import SharedLimits, connect
+from edge.settings import EdgeSettings
 from tests.valkey import VALKEY_URL, needs_valkey
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +96,17 @@ async def test_a_store_that_is_gone_refuses_nobody() -> None:
     assert admission.verdict.exceeded is None
     assert limiter.counts.counted_alone == 1
     admission.end()
+
+
+async def test_the_settings_name_the_store() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = SecretStr(f"redis://127.0.0.1:{gone.getsockname()[1]}/0")
+    async with open_limiter(EdgeSettings(valkey_url=url)) as limiter:
+        await limiter.admit(key(requests_per_minute=1))
+        assert limiter.counts.counted_alone == 1
+    async with open_limiter(EdgeSettings()) as limiter:
+        await limiter.admit(key(requests_per_minute=1))
+        assert limiter.counts.counted_alone == 0
 
 
 @needs_valkey

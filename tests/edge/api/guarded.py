@@ -65,3 +65,12 @@ async def guarded(
                 transport=transport, base_url="http://edge", headers=headers
             ) as client:
                 yield client
+
+
+def idempotency_of(client: httpx.AsyncClient) -> Idempotency:
+    """Return the service behind the app that *client* speaks to."""
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    assert isinstance(transport.app, Starlette)
+    service: Idempotency = transport.app.state.idempotency
+    return service

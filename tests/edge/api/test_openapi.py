@@ -57,7 +57,7 @@ def test_the_document_says_who_may_call_and_what_can_go_wrong() -> None:
     assert [parameter["name"] for parameter in chat["parameters"]] == ["Idempotency-Key"]
     assert "X-RateLimit-Reset" in chat["responses"]["400"]["headers"]
     models = paths["/v1/models"]["get"]
-    assert models["description"].endswith("Needs a key with the scope `inference` or `read`.")
+    assert models["description"].endswith("Needs a key with the scope `inference` or `read` or `superadmin`.")
     assert set(models["responses"]) == {"200", "401", "403", "429", "503"}
     assert models["parameters"] == []
     assert "X-RateLimit-Reset" not in models["responses"]["200"]["headers"]

@@ -13,7 +13,7 @@ from edge.api.guard import Rules
 from edge.api.held_stream import HeldStream
 from edge.api.leaving import unless_gone
 from edge.errors import ClientGone, InvalidField, NoCapacity, WorkerFailed
-from tests.edge.api.guarded import PATH, guarded, key_of
+from tests.edge.api.guarded import PATH, guarded, idempotency_of, key_of
 
 pytestmark = pytest.mark.anyio
 
@@ -204,6 +204,7 @@ async def test_a_stream_is_joined_while_it_runs_and_replayed_after(tmp_path: Pat
             await work.begun.wait()
             tasks.start_soon(ask)
             await anyio.sleep(0.05)
+            assert idempotency_of(client).counts.replayed == 1, "it reads along"
             work.go.set()
         await ask()
     assert work.runs == 1
@@ -255,10 +256,14 @@ async def leave(client: httpx.AsyncClient, work: Work, headers: dict[str, str]) 
         tasks.cancel_scope.cancel()
 
 
-async def test_with_a_key_the_work_goes_on_when_the_client_leaves(tmp_path: Path) -> None:
+async def test_with_a_key_the_work_goes_on_when_the_client_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.01)
     work = Work()
     async with guarded(tmp_path, work) as client:
         await leave(client, work, KEY)
+        await anyio.sleep(0.1)
         work.go.set()
         answer = await client.post(PATH, content=b"{}", headers=KEY)
     assert (work.runs, work.left, answer.json()["run"]) == (1, 0, 1)

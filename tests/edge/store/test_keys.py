@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -151,7 +152,7 @@ async def test_a_replaced_key_ends_after_the_overlap_or_before(
 @pytest.mark.parametrize(
     "ended", [{"revoked_at": "2026-01-02T00:00:00Z"}, {"expires_at": "2026-02-01T00:00:00Z"}]
 )
-async def test_a_key_that_has_ended_is_not_replaced(place: Place, ended: dict[str, str]) -> None:
+async def test_a_key_that_has_ended_is_not_replaced(place: Place, ended: dict[str, Any]) -> None:
     old = replace(ROW, **ended)
     async with store(place) as keys:
         await keys.add(old)
