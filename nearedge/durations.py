@@ -6,7 +6,7 @@ from datetime import timedelta
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = timedelta(days=36_600)
 
-_FORM = re.compile(r"(\d{1,10})([smhd]?)")
+_FORM = re.compile(r"([0-9]{1,10})([smhd]?)")
 
 
 def parse_duration(text: str) -> timedelta:

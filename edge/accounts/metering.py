@@ -120,12 +120,12 @@ class _Call:
 
     async def leave(self, error: BaseException | None) -> None:
         """Settle a call that nobody reads any more, unless it was."""
-        stream = self._stream
+        stream, status = self._stream, self._status(error)
         if self._committed is None and stream is not None and not stream.ended:
             with anyio.move_on_after(LET_GO_SECONDS):
                 await stream.drained()
         try:
-            await self._settle(self._status(error))
+            await self._settle(status)
         except StoreUnavailable:
             if error is None:
                 raise

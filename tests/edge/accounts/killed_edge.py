@@ -1,7 +1,7 @@
 """An edge's books in a process that is killed: ``python -m tests.edge.accounts.killed_edge HOME [URL]``.
 
-It runs calls of a prepaid tenant without end, some at a time, and prints a line for each that has ended: what a
-caller who has got the whole answer knows.
+It runs calls of a prepaid tenant without end, some at a time, and prints a line for each that has ended: what
+a caller knows who has got the whole answer.
 """
 
 import os

@@ -18,7 +18,7 @@ KILLS = 20
 
 
 def kill(place: Place, seconds: float) -> int:
-    """Run an edge's books for some time after its first call and kill it; return how many calls it answered."""
+    """Run an edge's books until some time after its first call, kill it, and return how many it answered."""
     command = [sys.executable, "-m", "tests.edge.accounts.killed_edge", str(place.home)]
     with subprocess.Popen([*command, *filter(None, [place.url])], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -39,7 +39,7 @@ async def prepare(place: Place) -> None:
 
 
 async def settled(place: Place) -> tuple[int, int, int]:
-    """Start the books once more and end them well; return calls counted, credits left, and the ledger's sum."""
+    """Start the books again and end them well; return calls counted, credits left, and the ledger's sum."""
     async with open_stores(place.home, place.url) as stores:
         async with open_books(stores, EdgeSettings(home=place.home)):
             pass
@@ -47,10 +47,10 @@ async def settled(place: Place) -> tuple[int, int, int]:
         days = await UsageStore(stores.fleet).days(
             start="2000-01-01", end="2999-12-31", tenant_id="acme", key_id=None, limit=100
         )
-        credits = CreditStore(stores.fleet)
-        account = await credits.account("acme")
+        store = CreditStore(stores.fleet)
+        account = await store.account("acme")
         assert account.leased_micro == 0
-        entries = await credits.ledger("acme", limit=10**6)
+        entries = await store.ledger("acme", limit=10**6)
     return (
         sum(total.requests for _, total in days),
         account.credits_micro,

@@ -196,6 +196,22 @@ async def test_a_stream_that_is_dropped_without_an_error_was_left() -> None:
         assert (at.event.status, at.event.characters, at.event.cost_micro) == (499, 0, 0)
 
 
+async def test_what_a_worker_tells_of_a_call_that_was_dropped_does_not_make_it_a_whole_one() -> None:
+    async with desk() as at:
+        async with anyio.create_task_group() as tasks:
+
+            async def worker() -> None:
+                await at.worker.closed.wait()
+                at.worker.stream.tally.take(0, Generated("cancelled", 4, 6))
+                at.worker.stream.end(Finished(1))
+
+            tasks.start_soon(worker)
+            async with at.call() as stream:
+                stream.put(0, Text("a", 5))
+                await anext(stream)
+        assert (at.event.status, at.event.completion_tokens) == (499, 6)
+
+
 @pytest.mark.parametrize(("invalid", "status"), [(False, 502), (True, 400)])
 async def test_a_call_that_fails_is_free_but_told_of(invalid: bool, status: int) -> None:
     async with desk() as at:
