@@ -324,6 +324,24 @@ class WeightsInfo(TypedDict):
     speedup: dict[str, float] | None
 
 
+class TokenPricing(TypedDict):
+    """Prices of a thousand tokens, in units of the currency."""
+
+    input_tokens: float
+    output_tokens: float
+    unit: Literal["per_1k_tokens"]
+
+
+class Pricing(TypedDict):
+    """Prices in units of the currency; what is absent costs nothing."""
+
+    input_per_million: NotRequired[float]
+    cached_per_million: NotRequired[float]
+    output_per_million: NotRequired[float]
+    per_minute: NotRequired[float]
+    per_thousand_characters: NotRequired[float]
+
+
 class ModelInfo(TypedDict):
     id: str
     object: Literal["model"]
@@ -338,6 +356,8 @@ class ModelInfo(TypedDict):
     pg_max_tokens: NotRequired[int]
     pg_quantization: NotRequired[str]
     pg_weights: NotRequired[WeightsInfo]
+    pg_pricing: NotRequired[TokenPricing]
+    pricing: Pricing
     aliases: list[str]
 
 

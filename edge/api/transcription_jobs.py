@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from edge.accounts import Key
 from edge.api import transcript
-from edge.api.answer import begin
+from edge.api.answer import Answer
+from edge.api.metered import check_credits
 from edge.api.parsing import parse_fields
 from edge.api.requests import JobCancelQuery, JobQuery
 from edge.api.transcript import Presentation
@@ -28,24 +29,28 @@ POLL_MS = 1000
 _MEGABYTE = 1_000_000
 
 
-def owner(key: Key) -> str:
-    """Return whose the jobs are that are made with *key*."""
-    return key.id
-
-
 async def accept(
-    request: Request, served: ServedModel, order: Transcribe, how: Presentation, filename: str
+    request: Request,
+    served: ServedModel,
+    order: Transcribe,
+    how: Presentation,
+    filename: str,
+    answer: Answer,
 ) -> Response:
     """Make a job of *order* and tell where to look for it.
 
     Raises:
+        InsufficientCredits: the caller could not pay for it.
         NoCapacity: there are too many jobs.
     """
+    await check_credits(request, served, order)
+    key: Key = request.state.key
     jobs: TranscriptionJobs = request.app.state.jobs
     header = read_header(order.audio, filename)
     job = await jobs.accept(
         TranscriptionOrder(
-            owner=owner(request.state.key),
+            owner=key.tenant_id,
+            key_id=key.id,
             model=served.id,
             language=order.language,
             prompt=order.prompt,
@@ -64,18 +69,18 @@ async def accept(
         "message": "The recording is transcribed in the background; poll_url tells how far it is",
         "poll_url": _url(job),
     }
-    return JsonResponse(body, 202, headers=begin(request, served, "").headers | {"Location": _url(job)})
+    return JsonResponse(body, 202, headers=answer.headers | {"Location": _url(job)})
 
 
 async def transcription_jobs(request: Request) -> Response:
     """Tell how a job is, with its transcript once it is there; without ``job_id``, list the latest jobs.
 
     A job that has not ended answers 202, any other 200. Transcripts may be read as often as one likes until
-    their time is over. Whose jobs these are is told by the key; those of others do not exist.
+    their time is over. A key shows the jobs of its tenant; those of others do not exist.
     """
     asked = parse_fields(dict(request.query_params), JobQuery)
     jobs: TranscriptionJobs = request.app.state.jobs
-    whose = owner(request.state.key)
+    whose = request.state.key.tenant_id
     if not asked.job_id:
         found = await jobs.of_owner(whose, limit=asked.limit + 1, offset=asked.cursor)
         shown = found[: asked.limit]
@@ -90,7 +95,7 @@ async def cancel_transcription_job(request: Request) -> Response:
     """End a job. One that has ended already stays as it is."""
     asked = parse_fields(dict(request.query_params), JobCancelQuery)
     jobs: TranscriptionJobs = request.app.state.jobs
-    job = await jobs.cancel(asked.job_id, owner(request.state.key))
+    job = await jobs.cancel(asked.job_id, request.state.key.tenant_id)
     return _answer(job, asked.job_id)
 
 

@@ -10,6 +10,7 @@ from edge.api import transcript
 from edge.api.answer import Answer, begin
 from edge.api.event_source import open_event_source
 from edge.api.leaving import unless_gone
+from edge.api.metered import metered
 from edge.api.recording_form import parse_recording
 from edge.api.requests import TranscriptionForm
 from edge.api.transcript import CONTENT_TYPES, Presentation
@@ -37,6 +38,7 @@ async def transcriptions(request: Request) -> Response:
         raise InvalidField("model: name a speech-to-text model, in the query or in the form", param="model")
     how = _presentation(asked)
     served = request.app.state.models.find_for(asked.model, "stt")
+    answer = begin(request, served, "transcript-")
     order = Transcribe(
         audio=asked.file,
         language=_language(asked.language, served),
@@ -46,10 +48,9 @@ async def transcriptions(request: Request) -> Response:
         caller=request.state.key.id,
     )
     if "model" in request.query_params and not asked.sync and not asked.stream:
-        return await accept(request, served, order, how, sent.filename)
-    answer = begin(request, served, "transcript-")
+        return await accept(request, served, order, how, sent.filename, answer)
     if asked.stream:
-        opened = served.worker.request(order)
+        opened = metered(request, served, order)
         return await open_event_source(request, opened, TranscriptShape(answer, how), answer.headers)
     return await transcribed(request, served, order, how, answer)
 
@@ -100,7 +101,7 @@ async def transcribed(
         ClientGone: the client left meanwhile.
         ApiError: the worker refused the request or failed.
     """
-    async with served.worker.request(order) as stream:
+    async with metered(request, served, order) as stream:
         segments, end = await unless_gone(request.receive, heard(stream))
     answer.note_times(end.queue_ms, end.inference_ms)
     headers = answer.final_headers | {"X-Pg-Audio-Seconds": f"{end.duration:.3f}"}

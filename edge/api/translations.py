@@ -23,6 +23,7 @@ async def translations(request: Request) -> Response:
         raise InvalidField("model: name a speech-to-text model that can translate", param="model")
     models: ServedModels = request.app.state.models
     served = models.find_for(asked.model, "stt")
+    answer = begin(request, served, "translation-")
     if TRANSLATION not in served.model.capabilities:
         able = [other.id for other in models if TRANSLATION in other.model.capabilities]
         hint = f"{', '.join(able)} can" if able else "no model that can is served here; whisper-base could"
@@ -37,4 +38,4 @@ async def translations(request: Request) -> Response:
         translate=True,
         caller=request.state.key.id,
     )
-    return await transcribed(request, served, order, how, begin(request, served, "translation-"))
+    return await transcribed(request, served, order, how, answer)

@@ -17,9 +17,12 @@ class JobState(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionOrder:
-    """What is stored of a job besides its audio. ``presentation`` is kept for whoever shows the result."""
+    """What is stored of a job besides its audio. ``owner`` is the tenant whose it is, ``key_id`` the key that
+    it was made with. ``presentation`` is kept for whoever shows the result.
+    """
 
     owner: str
+    key_id: str
     model: str
     language: str | None
     prompt: str | None

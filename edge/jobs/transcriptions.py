@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ import anyio
 import anyio.to_thread
 import structlog
 
-from edge.errors import ModelNotReady, NoCapacity, WorkerFailed
+from edge.errors import ModelNotReady, NoCapacity, StoreUnavailable, WorkerFailed
 from edge.jobs.audio_files import AudioFiles
 from edge.jobs.gate import FairGate
 from edge.jobs.job import Job, JobFailed, JobState, TranscriptionOrder
 from edge.jobs.workflows import WAITING, Record, Workflows
-from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
 from edge.workers.messages import Heard, Segment, Transcribe, Transcribed
+from edge.workers.stream import EventStream
 from shared.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,10 @@ MAX_SWEEP_SECONDS = 60.0
 SWEEP_BATCH = 500
 MAX_KEPT_SHARE = 2
 """One owner may have this part of all waiting jobs, a half, so that he leaves room for others."""
+
+
+Transcriber = Callable[[str, TranscriptionOrder, Transcribe], AbstractAsyncContextManager[EventStream]]
+"""Opens the events of the transcription of the job of that id."""
 
 
 @dataclass(slots=True)
@@ -58,10 +62,10 @@ class TranscriptionJobs:
     """
 
     def __init__(
-        self, settings: EdgeSettings, models: ServedModels, *, now: Callable[[], float] = time.time
+        self, settings: EdgeSettings, transcribe: Transcriber, *, now: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
-        self._models = models
+        self._transcriber = transcribe
         self._now = now
         directory = jobs_directory(settings)
         self._files = AudioFiles(directory / "audio")
@@ -192,7 +196,7 @@ class TranscriptionJobs:
                 deaths += 1
                 if deaths >= ATTEMPTS:
                     raise
-            except (ModelNotReady, NoCapacity):
+            except (ModelNotReady, NoCapacity, StoreUnavailable):
                 if self._now() > patient_until:
                     raise
             await asyncio.sleep(RETRY_SECONDS)
@@ -210,7 +214,7 @@ class TranscriptionJobs:
         del audio
         segments: list[Segment] = []
         duration = order.estimated_seconds
-        async with self._models.find(order.model).worker.request(request) as stream:
+        async with self._transcriber(job_id, order, request) as stream:
             async for _, event in stream:
                 if isinstance(event, Transcribed):
                     told = [asdict(segment) for segment in segments]

@@ -158,8 +158,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The end of a generation. ``finish_reason`` is ``stop``, ``length`` or ``tool_calls``; times in
-    milliseconds. ``cached_tokens`` of the prompt's were not computed again."""
+    """The end of a generation. ``finish_reason`` is ``stop``, ``length``, ``tool_calls``, or ``cancelled``
+    when the caller left; times in milliseconds. ``cached_tokens`` of the prompt's were not computed again."""
 
     finish_reason: str
     prompt_tokens: int

@@ -189,6 +189,7 @@ class LlmEngine:
 
     def _end_cancelled(self) -> None:
         for generation in [one for one in self._generations.values() if one.job.cancelled]:
+            generation.break_off()
             self._finish(generation, Cancelled())
 
     def _finish(self, generation: Generation, error: BaseException | None = None) -> None:

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -6,13 +7,26 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from edge.accounts import Scope
+from edge.accounts import Billing, Scope
 from edge.api.openapi import build
 from edge.api.table import OPERATIONS
 from edge.jobs import TranscriptionJobs
-from tests.edge.api.conftest import Edge
+from tests.edge.api.conftest import Edge, make_tenant, open_edge
 
 URL = "/v1/audio/transcriptions"
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """An edge of this module's own: jobs run once in a process, and other tests run them too."""
+    with open_edge(tmp_path_factory.mktemp("home")) as edge:
+        yield edge
+
+
+@pytest.fixture
+def client(edge: Edge) -> TestClient:
+    edge.client.headers["Authorization"] = f"Bearer {edge.key(Scope.INFERENCE)}"
+    return edge.client
 
 
 def submit(client: TestClient, audio: bytes = b"hello there", **query: str) -> Any:
@@ -120,10 +134,11 @@ def test_a_job_that_has_ended_is_not_cancelled_any_more(client: TestClient) -> N
     assert client.delete(URL, params={"job_id": done["job_id"]}).json() == done
 
 
-def test_jobs_are_their_owners_alone(client: TestClient, edge: Edge) -> None:
+def test_jobs_are_their_tenants_alone(client: TestClient, edge: Edge) -> None:
     job_id = submit(client).json()["job_id"]
     done = ended(client, job_id)
-    other = {"Authorization": f"Bearer {edge.key(Scope.INFERENCE)}"}
+    make_tenant(edge.home, "others")
+    other = {"Authorization": f"Bearer {edge.key(Scope.INFERENCE, tenant_id='others')}"}
     for answer in (
         client.get(URL, params={"job_id": job_id}, headers=other),
         client.delete(URL, params={"job_id": job_id}, headers=other),
@@ -138,6 +153,27 @@ def test_jobs_are_their_owners_alone(client: TestClient, edge: Edge) -> None:
         "next_cursor": None,
     }
     assert poll(client, job_id).json() == done
+    colleague = {"Authorization": f"Bearer {edge.key(Scope.INFERENCE)}"}
+    assert client.get(URL, params={"job_id": job_id}, headers=colleague).json() == done
+
+
+def test_a_job_is_used_by_its_tenant_and_key(client: TestClient, edge: Edge) -> None:
+    make_tenant(edge.home, "payers")
+    headers = {"Authorization": f"Bearer {edge.key(Scope.INFERENCE, tenant_id='payers')}"}
+    client.headers.update(headers)
+    ended(client, submit(client).json()["job_id"])
+    usage = client.get("/v1/usage", headers=headers).json()
+    assert [(row["model"], row["requests"], row["audio_seconds"]) for row in usage["data"]] == [
+        ("whisper-tiny.en", 1, 3.25)
+    ]
+
+
+def test_who_cannot_pay_gets_no_job(client: TestClient, edge: Edge) -> None:
+    make_tenant(edge.home, "poor", Billing.PREPAID)
+    client.headers["Authorization"] = f"Bearer {edge.key(Scope.INFERENCE, tenant_id='poor')}"
+    answer = submit(client)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+    assert client.get(URL).json()["jobs"] == []
 
 
 def test_a_list_has_pages(client: TestClient) -> None:

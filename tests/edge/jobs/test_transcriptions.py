@@ -1,6 +1,6 @@
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,8 @@ from edge.models import load_catalogue, served
 from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
+from edge.workers.messages import Transcribe
+from edge.workers.stream import EventStream
 from tests.models import CACHE, pulled
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +35,13 @@ def _scripted() -> Iterator[None]:
 @asynccontextmanager
 async def opened(settings: EdgeSettings) -> AsyncIterator[TranscriptionJobs]:
     models = ServedModels(load_catalogue(), settings)
-    jobs = TranscriptionJobs(settings, models)
+
+    def transcribe(
+        _job_id: str, order: TranscriptionOrder, request: Transcribe
+    ) -> AbstractAsyncContextManager[EventStream]:
+        return models.find(order.model).worker.request(request)
+
+    jobs = TranscriptionJobs(settings, transcribe)
     async with Lifecycle(models, settings).running(), jobs.running():
         yield jobs
 
@@ -41,6 +49,7 @@ async def opened(settings: EdgeSettings) -> AsyncIterator[TranscriptionJobs]:
 def order(audio: bytes, owner: str = "me") -> TranscriptionOrder:
     return TranscriptionOrder(
         owner=owner,
+        key_id="key_1",
         model="whisper-tiny.en",
         language=None,
         prompt=None,
