@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from edge.accounts.accounts import open_accounts
 from edge.accounts.books import open_books
 from edge.accounts.idempotency import Idempotency
+from edge.accounts.job_calls import JobCalls
 from edge.accounts.limiter import open_limiter
 from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
@@ -18,6 +19,7 @@ from edge.api.request_counts import RequestCounts
 from edge.api.store_failure import handle_store_error
 from edge.api.table import OPERATIONS
 from edge.images import ImageSource
+from edge.jobs import TranscriptionJobs
 from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
@@ -27,6 +29,9 @@ from shared import regions
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
 from shared.http.stack import wrap
+
+RECORDINGS = ("/v1/audio/transcriptions", "/v1/audio/translations")
+"""Where bodies carry a recording."""
 
 
 def build_app(
@@ -52,6 +57,7 @@ def build_app(
             app.state.stores = stores
             app.state.accounts = accounts
             app.state.books = books
+            job_calls.opened(accounts, books)
             app.state.idempotency = Idempotency(
                 stores,
                 answer_limit_bytes=settings.edge_replay_limit_bytes,
@@ -62,6 +68,7 @@ def build_app(
                 open_limiter(settings) as app.state.limiter,
                 app.state.lifecycle.running(),
                 app.state.repeats.running(),
+                app.state.jobs.running(),
             ):
                 yield
 
@@ -71,10 +78,12 @@ def build_app(
     app.state.settings = settings
     app.state.models = models
     app.state.lifecycle = lifecycle or Lifecycle(models, settings)
+    job_calls = JobCalls(models, settings.edge_region)
+    app.state.jobs = TranscriptionJobs(settings, models, open_call=job_calls.transcribe)
     app.state.drain = drain
     app.state.requests = RequestCounts()
     app.state.regions = regions.load(settings.regions_file or regions.default_path())
     app.state.images = ImageSource(outbound or OutboundClient(), max_bytes=settings.edge_image_limit_bytes)
     app.state.openapi = build_openapi(OPERATIONS)
-    limits = {"": settings.edge_body_limit_bytes, "/v1/audio/transcriptions": settings.edge_audio_limit_bytes}
+    limits = {"": settings.edge_body_limit_bytes} | dict.fromkeys(RECORDINGS, settings.edge_audio_limit_bytes)
     return wrap(app, drain=drain, body_limits=limits, read_seconds=settings.body_read_seconds)

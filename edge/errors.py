@@ -15,6 +15,7 @@ ApiError
 ├── NotFound
 │   ├── TokenNotFound        404  there is no such key, or not in this tenant
 │   ├── TenantNotFound       404  no tenant has that id
+│   ├── JobNotFound          404  no such job, or it is somebody else's
 │   └── ModelNotFound        404  no model has that name
 │       └── ModelNotLoaded   404  the catalogue has the model, but it is not served here
 ├── IdempotencyKeyReused     422  the Idempotency-Key stands for another request
@@ -81,6 +82,13 @@ class TokenNotFound(NotFound):
 
 class TenantNotFound(NotFound):
     code = "tenant_not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, param="job_id")
 
 
 class ModelNotFound(NotFound):

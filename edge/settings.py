@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from shared.cpus import available_cpus
 from shared.settings import ByteCount, CommonSettings, Port, Seconds, StringList, split_list
 
 MIB = 1024 * 1024
@@ -16,6 +17,9 @@ BodyBytes = Annotated[int, Field(gt=0, le=48 * MIB)]
 
 ImageBytes = Annotated[int, Field(gt=0, le=32 * MIB)]
 """No more than all images of a request may have together."""
+
+SPEECH_KINDS = frozenset({"tts", "stt"})
+"""Of the models of the catalogue, those that work with sound."""
 
 
 def _is_postgresql(url: SecretStr) -> SecretStr:
@@ -61,6 +65,17 @@ class EdgeSettings(CommonSettings):
     edge_threads: Annotated[int, Field(ge=0)] = Field(
         default=0, description="CPU threads of each model; 0 takes every core that the process may use"
     )
+    edge_tts_threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="CPU threads of each model that speaks; 0 takes as many as edge_threads"
+    )
+    edge_stt_threads: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="CPU threads of each model that transcribes; 0 takes as many as edge_threads"
+    )
+    edge_speech_nice: Annotated[int, Field(ge=0, le=19)] = Field(
+        default=2,
+        description="How far models that speak or transcribe give way to the others where cores are short, "
+        "in nice levels; with 0 all get the same",
+    )
     edge_queue: Annotated[int, Field(ge=1)] = Field(
         default=64, description="Requests that one model holds, running and waiting; 503 above it"
     )
@@ -98,6 +113,23 @@ class EdgeSettings(CommonSettings):
     edge_body_limit_bytes: BodyBytes = Field(default=4 * MIB, description="Largest JSON body; 413 above it")
     edge_audio_limit_bytes: BodyBytes = Field(
         default=25 * MIB, description="Largest audio upload; 413 above it"
+    )
+    edge_audio_limit_minutes: Annotated[float, Field(gt=0, le=24 * 60, allow_inf_nan=False)] = Field(
+        default=60.0, description="Longest recording that is transcribed; 400 above it"
+    )
+    edge_jobs: Annotated[int, Field(ge=1)] = Field(
+        default=100,
+        description="Transcription jobs that run or wait; 503 above it, and above half of it for one caller",
+    )
+    edge_jobs_running: Annotated[int, Field(ge=1)] = Field(
+        default=4,
+        description="How many of them run at a time; they share their model's turns with other requests",
+    )
+    edge_job_audio_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=1024 * MIB, description="Disk space that the recordings of jobs may take; 503 above it"
+    )
+    edge_job_keep_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        default=86_400.0, description="How long a job and its transcript are kept after its end"
     )
     edge_image_limit_bytes: ImageBytes = Field(
         default=10 * MIB, description="Largest image of a chat message; 400 above it"
@@ -203,6 +235,15 @@ class EdgeSettings(CommonSettings):
         if self.edge_soft_limit > self.edge_queue:
             raise ValueError("NEAREDGE_EDGE_SOFT_LIMIT must not be above NEAREDGE_EDGE_QUEUE")
         return self
+
+    def threads(self, kind: str) -> int:
+        """Return with how many CPU threads a model of this *kind* of the catalogue computes."""
+        own = {"tts": self.edge_tts_threads, "stt": self.edge_stt_threads}.get(kind, 0)
+        return own or self.edge_threads or available_cpus()
+
+    def nice(self, kind: str) -> int:
+        """Return by how many nice levels a model of this *kind* gives way to the others."""
+        return self.edge_speech_nice if kind in SPEECH_KINDS else 0
 
     @property
     def fleet_url(self) -> str | None:

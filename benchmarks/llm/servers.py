@@ -99,11 +99,16 @@ def nearedge(
         ),
         extra={"model": model, "logit_bias": _never(ends)},
         environment=given,
-        headers={"Authorization": f"Bearer {_create_key(home)}"},
+        headers={"Authorization": f"Bearer {create_key(home)}"},
     )
 
 
-def _create_key(home: Path) -> str:
+def create_key(home: Path) -> str:
+    """Make a key for the edge whose state is in *home*.
+
+    Raises:
+        BenchmarkError: none can be made.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "nearedge", "keys", "create", "--home", str(home), "--json"],
         env=environment({}),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from edge.accounts.measures import Measures
-from edge.workers.messages import Generated, Request, Speak, Transcribe, Transcribed, Vectors
+from edge.workers.messages import Generated, Request, Speak, Spoken, Transcribe, Transcribed, Vectors
 from edge.workers.tally import Tally
 
 
@@ -21,12 +21,14 @@ def measured(orders: Sequence[Request], tally: Tally, *, per_prompt: int = 1) ->
                 cached += end.cached_tokens
         elif isinstance(end, Vectors):
             prompt += end.prompt_tokens
+        elif isinstance(end, Spoken):
+            characters += end.characters
         elif isinstance(end, Transcribed):
             audio_ms += round(end.duration * 1000)
         elif isinstance(order, Transcribe):
             audio_ms += round(tally.heard_seconds * 1000)
         elif isinstance(order, Speak):
-            characters += len(order.text) if tally.sounded else 0
+            characters += tally.spoken_characters
         else:
             completion += drawn
     return Measures(prompt, cached, completion, audio_ms, characters)

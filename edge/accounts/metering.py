@@ -36,7 +36,8 @@ LET_GO_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is asked of *served*, by whom: ``service`` is the part of the API that was called, and every
-    ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used."""
+    ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used.
+    A call with an ``event_id`` may be done again after a crash, and is paid for once."""
 
     key: Key
     served: ServedModel
@@ -48,6 +49,7 @@ class Work:
     adapter: str = ""
     request_id: str = ""
     tell_tokens: Callable[[int], None] | None = None
+    event_id: str | None = None
 
 
 class Metering:
@@ -64,6 +66,15 @@ class Metering:
         self._settlements = settlements
         self._now = now
 
+    async def check(self, work: Work) -> None:
+        """See that *work*, which is to be done later, can be paid for now.
+
+        Raises:
+            InsufficientCredits: the tenant has less than it may cost.
+            StoreUnavailable: that cannot be told now.
+        """
+        (await self._wallet.reserve(work.key.tenant, _most(work))).settle(0)
+
     @asynccontextmanager
     async def call(self, work: Work) -> AsyncIterator[EventStream]:
         """Send the orders of *work* to their worker and yield the events, like ``Worker.request``.
@@ -77,11 +88,7 @@ class Metering:
             ApiError: the worker refused the orders or failed.
         """
         worker = work.served.worker
-        most = cost(
-            work.served.model.price,
-            worst_case(work.orders, work.served.model, worker.info, per_prompt=work.per_prompt),
-        )
-        reservation = await self._wallet.reserve(work.key.tenant, most)
+        reservation = await self._wallet.reserve(work.key.tenant, _most(work))
         call = _Call(work, reservation, self._settlements, self._now)
         error: BaseException | None = None
         try:
@@ -94,6 +101,13 @@ class Metering:
         finally:
             with anyio.CancelScope(shield=True):
                 await call.leave(error)
+
+
+def _most(work: Work) -> int:
+    """Return the most that *work* may cost, in micro-units."""
+    served = work.served
+    most = worst_case(work.orders, served.model, served.worker.info, per_prompt=work.per_prompt)
+    return cost(served.model.price, most)
 
 
 class _Call:
@@ -162,7 +176,7 @@ class _Call:
         charged = self._reservation.settle(price)
         first_at = tally.first_at if tally is not None else None
         return UsageEvent(
-            id=f"use_{secrets.token_hex(12)}",
+            id=(work.event_id if status < 400 else None) or f"use_{secrets.token_hex(12)}",
             at=rfc3339(self._now(), timespec="milliseconds"),
             tenant_id=work.key.tenant.id,
             key_id=work.key.id,

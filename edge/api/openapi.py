@@ -15,7 +15,7 @@ from edge.api.responses import ErrorBody
 
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 _REF = "#/components/schemas/{model}"
-_Key = tuple[str, Literal["body", "query", "form", "response", "event", "refusal", "error"]]
+_Key = tuple[str, Literal["body", "query", "form", "response", "accepted", "event", "refusal", "error"]]
 
 KEY_ERRORS = {
     "401": "No key, or not a valid one",
@@ -48,6 +48,8 @@ HEADERS = {
     "X-RateLimit-Remaining": "How many of them are left in this one",
     "X-RateLimit-Reset": "When the next begins, in Unix seconds",
     "Idempotent-Replayed": "`true` where the answer is that of an earlier request, which was the same",
+    "X-Pg-Characters": "Characters that were spoken, as they are billed; not on streams",
+    "X-Pg-Audio-Seconds": "Seconds of sound, spoken or heard, as they are billed; not on streams",
     "Retry-After": "Seconds to wait before the next try",
 }
 
@@ -59,10 +61,10 @@ def build(operations: Iterable[Operation]) -> dict[str, Any]:
         (("", "error"), "serialization", TypeAdapter(ErrorBody))
     ]
     for operation in operations:
-        for part in ("body", "query", "form", "response", "event", "refusal"):
+        for part in ("body", "query", "form", "response", "accepted", "event", "refusal"):
             declared = getattr(operation, part)
             if declared is not None:
-                sent = part in {"response", "event", "refusal"}
+                sent = part in {"response", "accepted", "event", "refusal"}
                 mode: JsonSchemaMode = "serialization" if sent else "validation"
                 inputs.append(((operation.key, part), mode, TypeAdapter(declared)))
     schemas, definitions = GenerateJsonSchema(ref_template=_REF).generate_definitions(
@@ -110,6 +112,12 @@ def _describe(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
     if doc := (operation.handler.__doc__ or "").strip():
         described["description"] = re.sub(r"\n +", "\n", doc)
+    if operation.accepted is not None:
+        described["responses"]["202"] = {
+            "description": "The work goes on in the background",
+            "headers": _refer("X-Request-ID"),
+            "content": {"application/json": {"schema": schemas[operation.key, "accepted"]}},
+        }
     body = _body(operation, schemas)
     if body:
         described["requestBody"] = {"required": operation.body_required, "content": body}
@@ -139,6 +147,8 @@ def _errors(operation: Operation) -> dict[str, str]:
         errors |= BODY_ERRORS
         if Scope.INFERENCE in operation.scopes:
             errors |= INFERENCE_ERRORS
+    elif operation.query:
+        errors |= {"400": BODY_ERRORS["400"]}
     if _PARAMETER.search(operation.path):
         errors |= PATH_ERRORS
     own = dict(operation.errors)
@@ -180,8 +190,9 @@ def _idempotency(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _header(name: str, meaning: str) -> dict[str, Any]:
-    whole = name.endswith("-Ms") or name == "Retry-After" or name in RATE_HEADERS
-    return {"description": meaning, "schema": {"type": "integer" if whole else "string"}}
+    whole = name.endswith("-Ms") or name in {"Retry-After", "X-Pg-Characters", *RATE_HEADERS}
+    kind = "integer" if whole else "number" if name.endswith("-Seconds") else "string"
+    return {"description": meaning, "schema": {"type": kind}}
 
 
 def _query(operation: Operation) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ class Operation:
     ``body`` validates the JSON body, ``query`` the query string, ``form`` a multipart form, and
     ``response`` is the type of the JSON answer, whose status is ``status``: the document is made from these
     same types.
+    ``accepted`` is the type of the JSON answer 202, which says that the work goes on.
     ``event`` is the type of each server-sent event of a streamed answer, and ``media`` lists other content
     types that the answer may have. ``headers`` names what the answer's headers tell besides.
     ``tokens`` says that it counts against limits of tokens, ``sealed`` that its answer holds a secret, which
@@ -52,6 +53,7 @@ class Operation:
     tag: str
     response: Any = None
     status: int = 200
+    accepted: Any = None
     body: type[BaseModel] | None = None
     body_required: bool = True
     query: type[BaseModel] | None = None

@@ -214,12 +214,49 @@ class EmbeddingList(TypedDict):
     routing: Routing
 
 
+class VoiceInfo(TypedDict):
+    """Who can speak. ``language`` is the speaker's own (BCP 47): every voice reads English, with its accent.
+
+    ``aliases`` are further names that requests may use, among them OpenAI's; ``model`` is whose voice it is.
+    """
+
+    id: str
+    name: str
+    accent: str
+    gender: Literal["female", "male"]
+    language: str
+    aliases: list[str]
+    model: str
+
+
+class VoiceList(TypedDict):
+    object: Literal["list"]
+    data: list[VoiceInfo]
+
+
+class DurationUsage(TypedDict):
+    """What is billed: the recording's length."""
+
+    type: Literal["duration"]
+    seconds: float
+
+
+class WordLogprob(TypedDict):
+    """A word with its leading space, its bytes, and the mean log-probability of its tokens."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
 class Transcript(TypedDict):
     """``language`` is its ISO 639-1 code, ``duration`` the recording's length in seconds."""
 
     text: str
     language: str
     duration: float
+    usage: DurationUsage
+    logprobs: NotRequired[list[WordLogprob]]
     pg_metadata: PgMetadata
     routing: Routing
 
@@ -239,11 +276,20 @@ class TranscriptSegment(TypedDict):
     no_speech_prob: float
 
 
+class TranscriptWord(TypedDict):
+    """``start`` and ``end`` in seconds from the recording's beginning."""
+
+    word: str
+    start: float
+    end: float
+
+
 class VerboseTranscript(Transcript):
     """The answer to ``verbose_json``."""
 
-    task: Literal["transcribe"]
+    task: Literal["transcribe", "translate"]
     segments: list[TranscriptSegment]
+    words: NotRequired[list[TranscriptWord]]
 
 
 class TranscriptDelta(TypedDict):
@@ -251,6 +297,7 @@ class TranscriptDelta(TypedDict):
 
     type: Literal["transcript.text.delta"]
     delta: str
+    logprobs: NotRequired[list[WordLogprob]]
 
 
 class TranscriptDone(Transcript):

@@ -14,9 +14,11 @@ from edge.api.metered import metered
 from edge.api.parsing import parse_json
 from edge.api.requests import SpeechRequest
 from edge.engines.audio.formats import FORMATS
-from edge.errors import InvalidField, SynthesisFailed
-from edge.workers.messages import Audio, Speak
+from edge.errors import InvalidField, SynthesisFailed, WorkerFailed
+from edge.workers.messages import Audio, Speak, Spoken
 from edge.workers.stream import EventStream
+
+HINT = "GET /v1/audio/voices lists the voices"
 
 
 async def speech(request: Request) -> Response:
@@ -31,20 +33,31 @@ async def speech(request: Request) -> Response:
         raise InvalidField(
             f"response_format: {wanted} cannot be streamed; {streamed} can", param="response_format"
         )
-    order = Speak(body.input, body.voice, wanted, body.speed or 1.0, bool(body.stream))
+    order = Speak(
+        body.input,
+        body.voice,
+        wanted,
+        body.speed or 1.0,
+        stream=bool(body.stream),
+        caller=request.state.key.id,
+    )
     opened = metered(request, served, order)
     try:
         if body.stream:
             return await open_audio(request, opened, audio.content_type, answer.headers)
-        started = time.perf_counter()
         async with opened as stream:
-            data = await unless_gone(request.receive, _all(stream))
+            data, spoken = await unless_gone(request.receive, _all(stream))
     except InvalidField as error:
         if error.param == "voice":
             # The published API answers an unknown voice like every other failed synthesis.
-            raise SynthesisFailed(error.detail, param="voice") from error
+            raise SynthesisFailed(f"{error.detail}; {HINT}", param="voice") from error
         raise
-    headers = answer.final_headers | {"X-Pg-Inference-Ms": _ms_since(started)}
+    answer.note_times(spoken.queue_ms, spoken.inference_ms)
+    headers = answer.final_headers | {
+        "X-Pg-Inference-Ms": str(round(spoken.inference_ms)),
+        "X-Pg-Characters": str(spoken.characters),
+        "X-Pg-Audio-Seconds": f"{spoken.seconds:.3f}",
+    }
     return Response(data, headers=headers, media_type=audio.content_type)
 
 
@@ -62,7 +75,7 @@ async def open_audio(
     """
     started = time.perf_counter()
     response = await hold_stream(request, opened, _begin, media_type=content_type, headers=headers)
-    response.headers["X-Pg-First-Byte-Ms"] = _ms_since(started)
+    response.headers["X-Pg-First-Byte-Ms"] = str(round((time.perf_counter() - started) * 1000))
     return response
 
 
@@ -88,12 +101,13 @@ async def _pieces(stream: EventStream) -> Chunks:
             yield event.data
 
 
-async def _all(stream: EventStream) -> bytes:
-    data = b"".join([piece async for piece in _pieces(stream)])
-    if not data:
-        raise SynthesisFailed("The voice made no sound of this input")
-    return data
-
-
-def _ms_since(started: float) -> str:
-    return str(round((time.perf_counter() - started) * 1000))
+async def _all(stream: EventStream) -> tuple[bytes, Spoken]:
+    pieces: list[bytes] = []
+    async for _, event in stream:
+        if isinstance(event, Audio):
+            pieces.append(event.data)
+        elif isinstance(event, Spoken):
+            if not any(pieces):
+                raise SynthesisFailed("The voice made no sound of this input")
+            return b"".join(pieces), event
+    raise WorkerFailed("The model's answer broke off")

@@ -14,10 +14,14 @@ from edge.api import (
     models,
     speech,
     tokens,
+    transcription_jobs,
     transcriptions,
+    translations,
     usage,
+    voices,
 )
 from edge.api.account_types import CreditsAnswer, GrantAnswer, UsageAnswer
+from edge.api.job_types import JobAccepted, JobInfo, JobList, JobResult
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -34,9 +38,13 @@ from edge.api.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    JobCancelQuery,
+    JobQuery,
     SpeechRequest,
     TranscriptionForm,
     TranscriptionQuery,
+    TranslationForm,
+    VoicesQuery,
 )
 from edge.api.requests.accounts import CreditsQuery, GrantRequest, UsageQuery
 from edge.api.responses import (
@@ -54,6 +62,7 @@ from edge.api.responses import (
     TranscriptDone,
     TranscriptError,
     VerboseTranscript,
+    VoiceList,
 )
 from edge.api.token_types import (
     NewToken,
@@ -63,6 +72,7 @@ from edge.api.token_types import (
     TokenRequest,
     TokensQuery,
 )
+from edge.api.transcript import CONTENT_TYPES
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
@@ -78,6 +88,7 @@ KEEPING = frozenset({Scope.KEYS, Scope.SUPERADMIN})
 BUSY = "Requests are in flight, and `force` was not set"
 
 INFERENCE_HEADERS = ("X-Provocapi-Model", "X-Provocapi-Worker", "X-Provocapi-Queue-Ms")
+SPEECH_HEADERS = ("X-Pg-Inference-Ms", "X-Pg-First-Byte-Ms", "X-Pg-Characters", "X-Pg-Audio-Seconds")
 
 OPERATIONS = (
     Operation(
@@ -129,7 +140,19 @@ OPERATIONS = (
         tag=AUDIO,
         body=SpeechRequest,
         media=tuple(audio.content_type for audio in FORMATS.values()),
-        headers=(*INFERENCE_HEADERS, "X-Pg-Inference-Ms", "X-Pg-First-Byte-Ms"),
+        headers=(*INFERENCE_HEADERS, *SPEECH_HEADERS),
+    ),
+    Operation(
+        *("GET", "/v1/audio/voices", voices.list_voices),
+        access=LOOKING,
+        summary="List the voices",
+        tag=AUDIO,
+        query=VoicesQuery,
+        response=VoiceList,
+        errors={
+            "400": "The model that was named does not speak",
+            "404": "No model of that name is served here",
+        },
     ),
     Operation(
         *("POST", "/v1/audio/transcriptions", transcriptions.transcriptions),
@@ -139,9 +162,40 @@ OPERATIONS = (
         query=TranscriptionQuery,
         form=TranscriptionForm,
         response=Transcript | VerboseTranscript,
+        accepted=JobAccepted,
         event=TranscriptDelta | TranscriptDone | TranscriptError,
-        media=tuple(transcriptions.CONTENT_TYPES.values()),
-        headers=INFERENCE_HEADERS,
+        media=tuple(CONTENT_TYPES.values()),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
+    ),
+    Operation(
+        *("GET", "/v1/audio/transcriptions", transcription_jobs.transcription_jobs),
+        access=Scope.INFERENCE,
+        summary="Tell how a transcription job is, or list the jobs",
+        tag=AUDIO,
+        query=JobQuery,
+        response=JobResult | JobInfo | JobList,
+        accepted=JobInfo,
+        headers=("X-Pg-Audio-Seconds",),
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("DELETE", "/v1/audio/transcriptions", transcription_jobs.cancel_transcription_job),
+        access=Scope.INFERENCE,
+        summary="Cancel a transcription job",
+        tag=AUDIO,
+        query=JobCancelQuery,
+        response=JobResult | JobInfo,
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("POST", "/v1/audio/translations", translations.translations),
+        access=Scope.INFERENCE,
+        summary="Translate a recording into English",
+        tag=AUDIO,
+        form=TranslationForm,
+        response=Transcript | VerboseTranscript,
+        media=("text/plain",),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),

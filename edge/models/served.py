@@ -12,7 +12,6 @@ from edge.models.pull import installed, paths
 from edge.settings import EdgeSettings
 from edge.workers.messages import Load
 from edge.workers.worker import State, Worker
-from shared.cpus import available_cpus
 
 ENGINES = {
     "embed": "edge.engines.embed",
@@ -143,7 +142,7 @@ class ServedModels:
         files = paths(model, settings.cache)
         options = dict(model.options) | {
             "context_tokens": model.context_tokens,
-            "threads": settings.edge_threads or available_cpus(),
+            "threads": settings.threads(model.kind),
         }
         if model.engine == "llm" and model.context_tokens is not None:
             plan = kv_plan(
@@ -154,8 +153,17 @@ class ServedModels:
                 kind=settings.edge_kv,
             )
             options |= asdict(plan) | {"step_ms": settings.edge_step_ms}
+        if model.engine == "whisper":
+            options["max_audio_seconds"] = settings.edge_audio_limit_minutes * 60
         named = {role: str(path) for role, path in files.items()}
-        return Load(self._engines[model.engine], named, options, settings.log_level, settings.log_format)
+        return Load(
+            self._engines[model.engine],
+            named,
+            options,
+            settings.log_level,
+            settings.log_format,
+            settings.nice(model.kind),
+        )
 
 
 def chosen(catalogue: Catalogue, settings: EdgeSettings) -> list[CatalogueModel]:

@@ -124,6 +124,7 @@ def _ending(request_id: int, error: BaseException | None) -> Finished | Failed:
 
 def _load(order: Load) -> Engine:
     logs.configure(order.log_level, order.log_format)
+    os.nice(order.nice)  # of this thread, and so of every one that the engine starts
     loader: Loader = import_module(order.engine).load
     return loader({role: Path(path) for role, path in order.files.items()}, order.options)
 

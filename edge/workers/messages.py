@@ -8,7 +8,7 @@ tells the worker to end.
     gateway → worker   Load, Submit(id, request), Cancel(id), Ping
     worker → gateway   Ready, LoadFailed, Emit(id, event), Finished(id), Failed(id, …), Pong
     request            Generate, Embed, Speak, Transcribe
-    event              Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed
+    event              Text, ToolCall, Generated, Vectors, Audio, Spoken, Heard, Segment, Transcribed
 """
 
 import struct
@@ -88,7 +88,8 @@ class Embed:
 class Speak:
     """Speak *text*; ``format`` is pcm, wav, mp3, opus, aac or flac, ``speed`` 0.25 to 4.
 
-    With ``stream`` the audio leaves in pieces as sentences are done, else all of it at the end.
+    ``voice`` is a voice's name or a blend of some (``af_bella(2)+am_adam(1)``). With ``stream`` the audio
+    leaves in pieces as sentences are done, else all of it at the end.
     """
 
     text: str
@@ -96,16 +97,25 @@ class Speak:
     format: str = "pcm"
     speed: float = 1.0
     stream: bool = False
+    caller: str = ""
+    """Whose request it is: callers get their turns alike, however much each of them asks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcribe:
-    """Transcribe *audio*, a file of any container that PyAV can open."""
+    """Transcribe *audio*, a file of any container that PyAV can open, or *translate* it into English.
+
+    With ``words`` every segment tells the times of its words, which takes longer.
+    """
 
     audio: bytes
     language: str | None = None
     prompt: str | None = None
     temperature: float = 0.0
+    translate: bool = False
+    words: bool = False
+    caller: str = ""
+    """Whose request it is: callers get their turns alike, however much each of them asks."""
 
 
 Request = Generate | Embed | Speak | Transcribe
@@ -172,14 +182,44 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Encoded audio: a piece of the stream, or the whole file."""
+    """Encoded audio: a piece of the stream, or of the whole file; it may be empty.
+
+    ``characters`` of the text have been spoken since the event before. Added up they tell how far the speech
+    got, also when its caller leaves; at its end they are those of ``Spoken``.
+    """
 
     data: bytes
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The end of a speech: ``seconds`` of sound were made of ``characters`` of the text.
+
+    White space at the text's ends does not count, nor does what has no sound of its own.
+    ``inference_ms`` is the time that was spent on this speech, ``queue_ms`` what it waited for others.
+    """
+
+    characters: int
+    seconds: float
+    queue_ms: float = 0.0
+    inference_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How far a transcription is: ``seconds`` of the ``duration`` of the audio, both in seconds."""
+
+    seconds: float
+    duration: float
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A transcribed stretch of audio; ``start`` and ``end`` in seconds from the beginning."""
+    """A transcribed stretch of audio; ``start`` and ``end`` in seconds from the beginning.
+
+    ``words``, if they were asked for, joined are the text; each is ``[word, start, end, probability]``.
+    """
 
     id: int
     seek: int
@@ -191,6 +231,7 @@ class Segment:
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    words: list[list[Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +244,7 @@ class Transcribed:
     inference_ms: float = 0.0
 
 
-Event = Text | ToolCall | Generated | Vectors | Audio | Segment | Transcribed
+Event = Text | ToolCall | Generated | Vectors | Audio | Spoken | Heard | Segment | Transcribed
 
 
 # Envelopes
@@ -212,13 +253,15 @@ Event = Text | ToolCall | Generated | Vectors | Audio | Segment | Transcribed
 @dataclass(frozen=True, slots=True)
 class Load:
     """Load a model. ``engine`` is the module whose ``load`` makes it (``edge.engines.base.Loader``), and
-    ``files`` maps the roles that it needs to absolute paths. The logs go where the gateway's do."""
+    ``files`` maps the roles that it needs to absolute paths. The logs go where the gateway's do. ``nice``
+    is by how many levels the model gives way to others where cores are short."""
 
     engine: str
     files: dict[str, str]
     options: dict[str, Any]
     log_level: str = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +322,7 @@ Message = Load | Submit | Cancel | Ping | Ready | LoadFailed | Emit | Finished |
 
 _TYPES: tuple[type[Any], ...] = (
     *(Generate, Embed, Speak, Transcribe),
-    *(Text, ToolCall, Generated, Vectors, Audio, Segment, Transcribed),
+    *(Text, ToolCall, Generated, Vectors, Audio, Spoken, Heard, Segment, Transcribed),
     *(Load, Submit, Cancel, Ping, Ready, LoadFailed, Emit, Finished, Failed, Pong),
 )
 _BY_TAG = {cls.__name__: cls for cls in _TYPES}

@@ -88,6 +88,7 @@ class Worker:
         self._start_seconds = start_seconds
         self._waiting = 0
         self._process: WorkerProcess | None = None
+        self._info: Mapping[str, Any] = {}
         self._closed: str | None = None
         self._changed = anyio.Event()
         self._retry = anyio.Event()
@@ -96,8 +97,8 @@ class Worker:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """What the engine told about the loaded model; empty until it is loaded."""
-        return self._process.info if self._process is not None else {}
+        """What the engine told about the loaded model; empty until it was loaded once."""
+        return self._info
 
     @property
     def in_flight(self) -> int:
@@ -183,6 +184,7 @@ class Worker:
         ready = time.monotonic()
         log.info("model loaded", model=self.name, pid=process.pid, seconds=round(ready - started, 2))
         self._process = process
+        self._info = process.info
         self.persistent = True
         self._become(State.LOADED)
         try:

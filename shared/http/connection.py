@@ -1,6 +1,9 @@
 """One client's connection, as Hypercorn 0.18 serves it, with its faults mended."""
 
 import asyncio
+import contextlib
+import socket
+import struct
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +22,10 @@ log = structlog.get_logger(__name__)
 
 ROOM_BYTES = 32 * 1024
 """What may wait to be sent before its sender waits too: less than the 64 KiB of a transport's own limit."""
+
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""``struct linger``: on, for no seconds."""
 
 
 class Connection(TCPServer):
@@ -48,6 +55,8 @@ class Connection(TCPServer):
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, RawData):
             await self._write(event.data)
+        elif isinstance(event, protocols.Reset):
+            self._reset()
         elif not isinstance(event, Updated):
             await super().protocol_send(event)
         elif not event.idle:
@@ -89,6 +98,15 @@ class Connection(TCPServer):
             except (ConnectionError, RuntimeError):
                 pass
         await self.protocol.handle(Closed())
+
+    def _reset(self) -> None:
+        """End the connection with a reset, which a client cannot take for an orderly end."""
+        if self.writer.transport.is_closing():
+            return
+        connection: socket.socket = self.writer.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # its client was faster
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        self.writer.transport.abort()
 
     def _has_room(self) -> bool:
         """Whether there is nothing to wait for: a deadline costs more than sending most answers does."""

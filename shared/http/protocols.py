@@ -43,16 +43,31 @@ def _checked(header: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
     return raw_name, raw_name.lower(), value
 
 
+class Reset(Closed):
+    """The connection is to end so that its client cannot take it for an orderly end."""
+
+
 class Http1(H11Protocol):
     """Answers everything as the app says, and in as few pieces as it can.
 
     Hypercorn refuses what is not HTTP, and an upgrade to WebSocket, with an empty body and without the app.
-    It sends the head of an answer by itself, which makes two system calls of every small one.
+    It sends the head of an answer by itself, which makes two system calls of every small one. And it ends an
+    answer that broke off in HTTP/1.0 like one that is complete.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head = b""
+        self._ends_with_connection = False
+
+    @override
+    async def _maybe_recycle(self) -> None:
+        if self._ends_with_connection and self.connection.our_state is h11.SEND_BODY:
+            await self._close_stream()
+            await self.can_read.set()
+            await self.send(Reset())
+        else:
+            await super()._maybe_recycle()
 
     @override
     async def stream_send(self, event: StreamEvent) -> None:
@@ -73,6 +88,11 @@ class Http1(H11Protocol):
             return
         if isinstance(event, h11.Response):
             self._head = data
+            self._ends_with_connection = (
+                isinstance(self.connection, h11.Connection)
+                and self.connection.their_http_version == b"1.0"
+                and all(name != b"content-length" for name, _ in event.headers)
+            )
             # Most apps send the body in the same breath. One that does not must not keep the head back.
             asyncio.get_running_loop().call_soon(self._release_head)
         else:

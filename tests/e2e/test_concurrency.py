@@ -113,6 +113,18 @@ def test_what_waits_is_answered_in_turn(
         edge.service.stop()
 
 
+def test_a_short_speech_does_not_wait_for_a_long_one(http: httpx.Client) -> None:
+    speech = {"model": "kokoro-82m", "voice": "af_bella"}
+    long = speech | {"input": "This is a sentence of a very long text. " * 90, "stream": True}
+    with http.stream("POST", "/v1/audio/speech", json=long) as answer:
+        pieces = answer.iter_bytes()
+        next(pieces)
+        short = http.post("/v1/audio/speech", json=speech | {"input": "Good morning."})
+        assert short.status_code == 200
+        # All of the long one takes more than a minute.
+        assert int(short.headers["x-provocapi-queue-ms"]) < 20_000
+
+
 def test_a_short_answer_does_not_wait_for_a_long_one(http: httpx.Client) -> None:
     with http.stream("POST", COMPLETIONS, json=ENDLESS | {"stream": True}) as endless:
         received = events(endless)

@@ -1,5 +1,7 @@
 """A worker that dies is replaced, and its edge keeps answering. What breaks here breaks at nyc-01."""
 
+import json
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,9 @@ from tests.e2e.errors import assert_error
 from tests.e2e.events import ENDLESS, events
 from tests.e2e.grids import Grid
 from tests.e2e.services import TIMEOUT_SECONDS, is_healthy
+from tests.shared.services import read_all
 
+SPEECH = "/v1/audio/speech"
 COMPLETIONS = "/v1/completions"
 SHORT = ENDLESS | {"max_tokens": 2}
 EMBED = {"model": "all-minilm-l6-v2", "input": "still here"}
@@ -24,6 +28,15 @@ def nyc(grid: Grid) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {grid.inference_key}"}
     with httpx.Client(base_url=grid.edges["nyc-01"], headers=headers, timeout=TIMEOUT_SECONDS) as client:
         yield client
+
+
+def http1_0(url: str, key: str, path: str, body: dict[str, Any]) -> socket.socket:
+    """Send a request over HTTP/1.0, which knows no chunks."""
+    data = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(data)}\r\n\r\n"
+    wire = socket.create_connection(("127.0.0.1", httpx.URL(url).port or 80), TIMEOUT_SECONDS)
+    wire.sendall(head.encode() + data)
+    return wire
 
 
 def wait_until_healthy(url: str) -> None:
@@ -115,13 +128,25 @@ def test_the_openai_package_raises_in_mid_stream(grid: Grid) -> None:
 
 def test_a_speech_that_breaks_off_is_not_taken_for_whole(grid: Grid, nyc: httpx.Client) -> None:
     body = {"model": "kokoro-82m", "voice": "af_bella", "input": "Once upon a time. " * 50, "stream": True}
-    with nyc.stream("POST", "/v1/audio/speech", json=body) as answer:
-        pieces = answer.iter_bytes()
+    with (
+        nyc.stream("POST", SPEECH, json=body) as http1,
+        httpx.Client(http1=False, http2=True, headers=nyc.headers, timeout=TIMEOUT_SECONDS) as client,
+        client.stream("POST", f"{grid.edges['nyc-01']}{SPEECH}", json=body) as http2,
+        http1_0(grid.edges["nyc-01"], grid.inference_key, SPEECH, body) as wire,
+    ):
+        assert (http1.status_code, http2.status_code, wire.recv(12)) == (200, 200, b"HTTP/1.1 200")
+        assert http2.http_version == "HTTP/2"
+        pieces, pieces2 = http1.iter_bytes(), http2.iter_bytes()
         assert next(pieces)
+        assert next(pieces2)
         grid.worker("nyc-01", "kokoro-82m").kill()
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces2)
+        with pytest.raises(ConnectionResetError):
+            read_all(wire)
 
-    again = nyc.post("/v1/audio/speech", json=body | {"input": "Yes.", "stream": False})
+    again = nyc.post(SPEECH, json=body | {"input": "Yes.", "stream": False})
     assert again.status_code == 200
     wait_until_healthy(grid.edges["nyc-01"])

@@ -78,6 +78,14 @@ def serving(folder: Path, *arguments: str, **settings: object) -> Iterator[Servi
             process.kill()
 
 
+def read_all(connection: socket.socket) -> bytes:
+    """Return everything up to the orderly end of *connection*."""
+    answer = b""
+    while piece := connection.recv(65536):
+        answer += piece
+    return answer
+
+
 def eventually(true: Callable[[], bool], within_seconds: float = 5.0) -> bool:
     """Return whether *true* becomes true in time."""
     deadline = time.monotonic() + within_seconds

@@ -19,7 +19,7 @@ from shared import server
 from shared.http.drain import Drain
 from shared.settings import CommonSettings
 from tests.shared.conftest import Certificate
-from tests.shared.services import Service, eventually, serving
+from tests.shared.services import Service, eventually, read_all, serving
 
 CUT_SLACK_SECONDS = 1.5
 """Of a busy machine, on top of what the server states."""
@@ -186,6 +186,18 @@ def test_stream_that_outlives_the_drain_is_cut_at_the_stated_time(tmp_path: Path
         assert 1.0 <= seconds <= 1.0 + server.CUT_SECONDS + CUT_SLACK_SECONDS
         (drained,) = [line for line in running.lines() if line["event"] == "drained"]
         assert drained["cut"] == 1
+        assert running.errors() == []
+
+
+def test_a_stream_over_http1_0_that_is_cut_does_not_look_complete(tmp_path: Path) -> None:
+    with serving(tmp_path, drain_delay_seconds=0, drain_seconds=0) as running:
+        with running.connect() as connection:
+            connection.sendall(b"GET /stream?chunks=1000 HTTP/1.0\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            running.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ConnectionResetError):
+                read_all(connection)
+        assert running.process.wait(5) == 0
         assert running.errors() == []
 
 

@@ -1,4 +1,4 @@
-"""What clients may send to have a text spoken or a recording transcribed."""
+"""What clients may send to have a text spoken."""
 
 from typing import Annotated, Literal
 
@@ -30,33 +30,21 @@ SpeechFormat = Annotated[
 class SpeechRequest(ApiModel):
     model: ModelName
     input: Annotated[str, Field(max_length=MAX_SPEECH_CHARACTERS), AfterValidator(_not_blank)]
-    voice: Annotated[str, Field(min_length=1)]
+    voice: Annotated[
+        str, Field(min_length=1, description="Id or alias of a voice, or a blend: af_bella(2)+am_adam(1)")
+    ]
     response_format: SpeechFormat | None = Field(
         default=None, description="pcm when absent: 24 kHz 16-bit little-endian mono without a header"
     )
     speed: Annotated[float, Field(ge=0.25, le=4)] | None = None
     stream: bool | None = Field(default=None, description="Send sound as it is made; pcm and opus only")
     stream_format: Literal["audio"] | None = None
-    language: str | None = None
-    instructions: str | None = None
-    voice_transcript: str | None = None
+    language: str | None = Field(default=None, description="Taken and not used: the voices read English")
+    instructions: str | None = Field(default=None, description="Taken and not used")
+    voice_transcript: str | None = Field(default=None, description="Taken and not used")
 
 
-class TranscriptionQuery(FormModel):
-    """The query of the job contract: with ``model`` here, ``sync`` or ``stream`` says how to answer."""
-
-    model: str | None = None
-    sync: bool | None = Field(default=None, description="Answer with the transcript itself")
-    stream: bool | None = Field(default=None, description="Answer with server-sent events")
-    language: str | None = Field(default=None, description="ISO 639-1 code of what is spoken")
-    prompt: str | None = None
-    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = Field(
-        default=None, description="json when absent"
+class VoicesQuery(FormModel):
+    model: ModelName | None = Field(
+        default=None, description="Id or alias of a speech model: only its voices"
     )
-    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-class TranscriptionForm(TranscriptionQuery):
-    """The form of OpenAI's contract; ``file`` is the recording. What the query also says, wins."""
-
-    file: Annotated[bytes, Field(min_length=1)]

@@ -7,9 +7,10 @@ from typing import Any
 
 from edge.engines.base import Job
 from edge.engines.llama import Model
+from edge.engines.llm.candidates import Floats, log_probabilities
 from edge.engines.llm.constraint import Constraint
 from edge.engines.llm.prompt import Prompt
-from edge.engines.llm.sampling import Floats, Sampler, log_probabilities
+from edge.engines.llm.sampling import Sampler
 from edge.engines.llm.step import Scheduled
 from edge.engines.llm.text import TextAssembler
 from edge.engines.llm.tools import ToolParser

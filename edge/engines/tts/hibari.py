@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edge.engines.base import Job
 from edge.engines.tts.engine import SpeechEngine
-from edge.engines.tts.kokoro import ALIASES as OPENAI_VOICES
+from edge.engines.tts.kokoro import ALIASES
 from edge.engines.tts.phonemes import Phonemizer
-from edge.engines.tts.voices import Voice, VoiceTable
+from edge.engines.tts.voices import Blend, Voice, VoiceTable
 
 HEART = Voice("heart", "Heart", "en-US", "American", "female")
 
@@ -29,16 +29,16 @@ class HibariModel:
     def __init__(self, model: Path, *, threads: int) -> None:
         self._model = Hibari(voice=HEART.id, model=str(model), threads=threads)
         self._phonemizer = Phonemizer(british=False)
-        # A client that can only ask for OpenAI's voices gets the one there is.
-        self.voices = VoiceTable([HEART], dict.fromkeys(["af_heart", *OPENAI_VOICES], HEART.id))
+        # A client that can only ask for other services' voices gets the one there is.
+        self.voices = VoiceTable([HEART], dict.fromkeys(["af_heart", *ALIASES], HEART.id))
 
-    def phonemizer(self, voice: Voice) -> Phonemizer:  # noqa: ARG002 - there is one voice
+    def phonemizer(self, voice: Blend) -> Phonemizer:  # noqa: ARG002 - there is one voice
         return self._phonemizer
 
     def synthesize(
         self,
         tokens: list[int],
-        voice: Voice,  # noqa: ARG002 - there is one voice
+        voice: Blend,  # noqa: ARG002 - there is one voice
         *,
         speed: float,
         job: Job,  # noqa: ARG002 - a sentence is too short to stop

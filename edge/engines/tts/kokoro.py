@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.engines.base import Job
 from edge.engines.tts.engine import SpeechEngine
 from edge.engines.tts.phonemes import Phonemizer
-from edge.engines.tts.voices import Voice, VoiceTable, kokoro_voice
+from edge.engines.tts.voices import Blend, VoiceTable, kokoro_voice
 
 ALIASES = {
     "alloy": "af_alloy",
@@ -21,8 +21,18 @@ ALIASES = {
     "onyx": "am_onyx",
     "nova": "af_nova",
     "shimmer": "af_sky",
+    # OpenAI's later ones
+    "ash": "am_michael",
+    "ballad": "bm_lewis",
+    "coral": "af_bella",
+    "sage": "af_sarah",
+    "verse": "am_puck",
+    "marin": "af_heart",
+    "cedar": "am_fenrir",
+    # Of models that have no named voices
+    "default": "af_heart",
 }
-"""OpenAI's voices."""
+"""Names that other services have for voices."""
 
 STYLE_SHAPE = (510, 256)
 """Of a voice: one style vector per number of tokens, from 1."""
@@ -47,10 +57,18 @@ class Kokoro:
             self._session = session.result()
         self.voices = VoiceTable(map(kokoro_voice, self._styles), ALIASES)
 
-    def phonemizer(self, voice: Voice) -> Phonemizer:
+    def phonemizer(self, voice: Blend) -> Phonemizer:
         return self._phonemizers[voice.british]
 
-    def synthesize(self, tokens: list[int], voice: Voice, *, speed: float, job: Job) -> NDArray[np.float32]:
+    def style(self, voice: Blend, length: int) -> NDArray[np.float32]:
+        """Return how *voice* says *length* tokens, shape (1, 256): the weighted mean of its parts."""
+        row = slice(length - 1, length)
+        blended = np.zeros((1, STYLE_SHAPE[1]), np.float32)
+        for part, share in voice.parts:
+            blended += self._styles[part.id][row] * np.float32(share)
+        return blended
+
+    def synthesize(self, tokens: list[int], voice: Blend, *, speed: float, job: Job) -> NDArray[np.float32]:
         options = ort.RunOptions()
         # What one sentence needs goes back before the next: a long one takes up to a gigabyte.
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -61,7 +79,7 @@ class Kokoro:
         job.on_cancel(stop)
         inputs = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
-            "style": self._styles[voice.id][len(tokens) - 1 : len(tokens)],
+            "style": self.style(voice, len(tokens)),
             "speed": np.array([speed], np.float32),
         }
         try:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.engines.base import InvalidRequest
+from edge.engines.tts.blends import is_blend, parse_blend
 
 _ACCENTS = {
     "a": ("en-US", "American"),
@@ -30,10 +31,17 @@ class Voice:
     accent: str
     gender: str
 
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Who speaks: voices and their shares, which add up to 1. Mostly it is one voice alone."""
+
+    parts: tuple[tuple[Voice, float], ...]
+
     @property
     def british(self) -> bool:
-        """Whether British pronunciation fits the voice."""
-        return self.language == "en-GB"
+        """Whether British pronunciation fits: more than half of the blend is."""
+        return sum(share for voice, share in self.parts if voice.language == "en-GB") > 0.5
 
 
 def kokoro_voice(voice_id: str) -> Voice:
@@ -56,12 +64,17 @@ class VoiceTable:
         self._voices = {voice.id: voice for voice in voices}
         self._aliases = {alias: id_ for alias, id_ in aliases.items() if id_ in self._voices}
 
-    def find(self, name: str) -> Voice:
-        """Return the voice called *name*.
+    def find(self, name: str) -> Blend:
+        """Return the voice called *name*, or the blend that it asks for.
 
         Raises:
-            InvalidRequest: there is none; the message names some that there are.
+            InvalidRequest: there is none, and the message names some that there are; or it asks for a blend
+                that cannot be.
         """
+        shares = parse_blend(name) if is_blend(name) else [(name, 1.0)]
+        return Blend(tuple((self._find(part), share) for part, share in shares))
+
+    def _find(self, name: str) -> Voice:
         voice = self._voices.get(self._aliases.get(name, name))
         if voice is None:
             known = [*self._voices][:8]

@@ -22,7 +22,7 @@ from edge.models import load_catalogue
 from edge.models.served import ServedModel
 from edge.settings import EdgeSettings
 from edge.store import open_stores
-from edge.workers.messages import Audio, Finished, Speak
+from edge.workers.messages import Audio, Finished, Speak, Spoken
 from edge.workers.stream import EventStream
 
 TENANT = Tenant("acme", "Acme", Billing.PREPAID, Limits(), "")
@@ -40,7 +40,8 @@ class Worker:
     @asynccontextmanager
     async def request(self, *_: object) -> AsyncIterator[EventStream]:
         stream = EventStream(1, lambda: None)
-        stream.put(0, Audio(b"hello"))
+        stream.put(0, Audio(b"hello", 5))
+        stream.put(0, Spoken(5, 0.3))
         stream.end(Finished(1))
         yield stream
 

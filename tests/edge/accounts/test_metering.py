@@ -23,7 +23,7 @@ from edge.errors import (
 from edge.models import load_catalogue
 from edge.models.served import ServedModel
 from edge.store import OutboxStore, StoreError, UsageEvent
-from edge.workers.messages import Embed, Failed, Finished, Generate, Generated, Speak, Text, Vectors
+from edge.workers.messages import Audio, Embed, Failed, Finished, Generate, Generated, Speak, Text, Vectors
 from edge.workers.stream import EventStream
 
 pytestmark = pytest.mark.anyio
@@ -191,9 +191,10 @@ async def test_a_worker_that_does_not_let_go_is_not_waited_for_long(monkeypatch:
 async def test_a_stream_that_is_dropped_without_an_error_was_left() -> None:
     async with desk() as at:
         async with at.call(Speak("hello", "af_sarah"), model="kokoro-82m") as stream:
+            stream.put(0, Audio(b"x", 2))
             stream.close()
             stream.end(Finished(1))
-        assert (at.event.status, at.event.characters, at.event.cost_micro) == (499, 0, 0)
+        assert (at.event.status, at.event.characters, at.event.cost_micro) == (499, 2, 2)
 
 
 async def test_what_a_worker_tells_of_a_call_that_was_dropped_does_not_make_it_a_whole_one() -> None:

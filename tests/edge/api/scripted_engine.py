@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import struct
 import threading
 import time
@@ -16,14 +17,27 @@ from edge.workers.messages import (
     Event,
     Generate,
     Generated,
+    Heard,
     Segment,
     Speak,
+    Spoken,
     Text,
     ToolCall,
     Transcribe,
     Transcribed,
     Vectors,
 )
+
+VOICES = [
+    {
+        "id": "af_nova",
+        "name": "Nova",
+        "language": "en-US",
+        "accent": "American",
+        "gender": "female",
+        "aliases": ["nova"],
+    }
+]
 
 SPLIT = "€".encode()
 """A character of three bytes, which ``torn`` makes of two tokens."""
@@ -38,7 +52,7 @@ class ScriptedEngine:
 
     @property
     def info(self) -> dict[str, Any]:
-        return {}
+        return {"voices": VOICES}
 
     def submit(self, job: Job) -> None:
         threading.Thread(target=self._run, args=(job,), daemon=True).start()
@@ -78,12 +92,28 @@ def answer(job: Job) -> Iterator[Event]:
             if word == "break":
                 raise RuntimeError("secret of the engine")
             yield Audio(script.encode())
+        if word != "unended":
+            yield Spoken(len(script), 1.25, queue_ms=2.4, inference_ms=10.6)
     elif isinstance(request, Transcribe):
-        for number, part in enumerate(script.split(" ")):
-            if part == "break":
-                raise RuntimeError("secret of the engine")
-            yield Segment(number, 0, number * 1.5, number * 1.5 + 1.25, f" {part}", [1], 0.0, -0.1, 1.0, 0.01)
-        yield Transcribed(request.language or "en", 3.25)
+        yield from transcribe(request, script)
+
+
+def transcribe(request: Transcribe, script: str) -> Iterator[Event]:
+    parts = script.split(" ")
+    if script.startswith("order"):
+        parts = [json.dumps(dataclasses.asdict(request) | {"audio": None})]
+    yield Heard(0.0, 1.5 * len(parts))
+    for number, part in enumerate(parts):
+        if part == "break":
+            raise RuntimeError("secret of the engine")
+        if part.startswith("wait"):
+            time.sleep(float(part.removeprefix("wait")))
+        if part == "die":
+            os._exit(1)
+        start, end = number * 1.5, number * 1.5 + 1.25
+        words = [[f" {part}", start, end, 0.5]] if request.words else None
+        yield Segment(number, 0, start, end, f" {part}", [1], 0.0, -0.1, 1.0, 0.01, words)
+    yield Transcribed(request.language or "en", 3.25)
 
 
 def generate(request: Generate, script: str) -> Iterator[Event]:

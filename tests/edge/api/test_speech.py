@@ -19,7 +19,10 @@ def test_each_format_has_its_type(client: TestClient, wanted: str) -> None:
     assert response.content == f"nova {wanted} 1.0 hello".encode()
     assert response.headers["content-type"] == FORMATS[wanted].content_type
     assert response.headers["X-Provocapi-Model"] == "kokoro-82m"
-    assert int(response.headers["X-Pg-Inference-Ms"]) >= 0
+    assert response.headers["X-Pg-Inference-Ms"] == "11"
+    assert response.headers["X-Provocapi-Queue-Ms"] == "2"
+    assert response.headers["X-Pg-Characters"] == "5"
+    assert response.headers["X-Pg-Audio-Seconds"] == "1.250"
 
 
 def test_pcm_is_the_default(client: TestClient) -> None:
@@ -65,6 +68,20 @@ def test_a_bad_field_is_named(client: TestClient, fields: dict[str, Any], param:
     response = speak(client, **fields)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == param
+
+
+def test_speech_without_its_end_is_no_file(client: TestClient) -> None:
+    assert speak(client, "unended").status_code == 502
+
+
+def test_what_other_models_take_is_taken(client: TestClient) -> None:
+    fields: dict[str, Any] = {
+        "language": "fr",
+        "voice_transcript": "hello",
+        "instructions": "be kind",
+        "speed": None,
+    }
+    assert speak(client, **fields).content == b"nova pcm 1.0 hello"
 
 
 def test_the_document_lists_every_format(client: TestClient) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -152,3 +153,14 @@ async def test_the_worker_ends_when_its_gateway_is_gone(order: Order) -> None:
         while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
             await anyio.sleep(0.01)
     await worker.stop()
+
+
+async def test_a_model_gives_way_as_its_order_says(order: Order) -> None:
+    before = psutil.Process().nice()
+    worker = await WorkerProcess.start(replace(order(), nice=2), start_seconds=START_SECONDS)
+    try:
+        # The engine's threads are those of the thread that loaded it.
+        assert psutil.Process(worker.pid).nice() == min(19, before + 2)
+    finally:
+        await worker.stop()
+    assert psutil.Process().nice() == before

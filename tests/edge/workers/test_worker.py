@@ -75,6 +75,7 @@ async def test_a_worker_that_dies_is_replaced(order: Order) -> None:
         before = worker.pid
         with pytest.raises(WorkerFailed):
             await ask(worker, "crash")
+        assert worker.info == {"context_tokens": 7}
         assert await ask(worker, "say again") == "again"
         assert worker.pid not in {None, before}
         assert worker.in_flight == 0

@@ -13,7 +13,7 @@ import pytest
 from h2.errors import ErrorCodes
 
 from shared.http import protocols
-from tests.shared.services import Service, eventually
+from tests.shared.services import Service, eventually, read_all
 
 HEAD = [(":scheme", "http"), (":authority", "x")]
 
@@ -57,6 +57,24 @@ def test_checked_header_is_as_h11_has_it() -> None:
 def test_failure_in_mid_answer_is_seen_over_http1(service: Service) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{service.url}/broken")
+
+
+def test_failure_in_mid_answer_is_seen_over_http1_0_where_the_end_of_the_connection_ends_an_answer(
+    service: Service,
+) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"GET /broken HTTP/1.0\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            read_all(connection)
+    assert eventually(lambda: at_rest(service))
+
+
+def test_an_answer_that_is_complete_ends_well_over_http1_0(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"GET /stream?chunks=3 HTTP/1.0\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.endswith(b"\r\n\r\n0\n1\n2\n")
+    assert b"chunked" not in answer.lower()
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from edge.engines.audio import FORMATS, SPEECH_RATE
 from edge.engines.base import Cancelled, InvalidRequest, Job
-from edge.engines.tts.engine import MAX_EVENT_BYTES, PIECE_TOKENS, SpeechEngine, plan
+from edge.engines.tts.engine import MAX_EVENT_BYTES, SpeechEngine
 from edge.engines.tts.phonemes import Phonemizer
-from edge.engines.tts.voices import Voice, VoiceTable, kokoro_voice
-from edge.workers.messages import Audio, Embed, Event, Speak
+from edge.engines.tts.utterances import PIECE_TOKENS
+from edge.engines.tts.voices import Blend, VoiceTable, kokoro_voice
+from edge.workers.messages import Audio, Embed, Event, Speak, Spoken
+from tests.edge.engines.audio.test_encoder import decode
 from tests.edge.engines.running import JobEnd, run
 
 TWO_SENTENCES = "This is the first sentence of the text. This is the second sentence of it."
@@ -34,10 +37,10 @@ class Hum:
         self.before_each: Callable[[Job], None] = lambda job: None
         self.speeds: list[float] = []
 
-    def phonemizer(self, voice: Voice) -> Phonemizer:
+    def phonemizer(self, voice: Blend) -> Phonemizer:
         return self._phonemizer
 
-    def synthesize(self, tokens: list[int], voice: Voice, *, speed: float, job: Job) -> NDArray[np.float32]:
+    def synthesize(self, tokens: list[int], voice: Blend, *, speed: float, job: Job) -> NDArray[np.float32]:
         assert 0 < len(tokens) <= PIECE_TOKENS
         self.before_each(job)
         self.speeds.append(speed)
@@ -57,7 +60,7 @@ def engine(hum: Hum) -> SpeechEngine:
 
 
 def pieces(events: list[Event]) -> list[bytes]:
-    return [event.data for event in events if isinstance(event, Audio)]
+    return [event.data for event in events if isinstance(event, Audio) and event.data]
 
 
 def spoken(engine: SpeechEngine, request: Speak) -> NDArray[np.float32]:
@@ -218,15 +221,66 @@ def test_a_file_too_large_for_one_frame_comes_in_several(engine: SpeechEngine) -
     assert max(sizes) <= MAX_EVENT_BYTES
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    words=st.lists(
-        st.sampled_from(["a", "word,", "number", "12", "and", "(another)", "thing;"]), min_size=150
-    )
-)
-def test_no_utterance_is_longer_than_the_model_takes(american: Phonemizer, words: list[str]) -> None:
-    utterances = plan(" ".join(words), american)
-    assert all(0 < len(utterance.tokens) <= PIECE_TOKENS for utterance in utterances)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_end_tells_how_much_was_spoken(engine: SpeechEngine, stream: bool) -> None:
+    *_, end = events = run(engine, Speak(f" {TWO_SENTENCES}\n🙂", "af_bella", stream=stream))
+    assert isinstance(end, Spoken)
+    assert end.characters == len(TWO_SENTENCES)
+    assert end.seconds == pytest.approx(sum(map(len, pieces(events))) / 2 / SPEECH_RATE)
+    assert 0 <= end.queue_ms < end.inference_ms < 10_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_sentence_tells_its_characters_once_it_is_spoken(engine: SpeechEngine, stream: bool) -> None:
+    events = run(engine, Speak(TWO_SENTENCES, "af_bella", stream=stream))
+    counts = [event.characters for event in events if isinstance(event, Audio) and event.characters]
+    first, second = TWO_SENTENCES.split(". ")
+    assert counts == [len(first) + 1, len(second) + 1]
+
+
+def test_the_time_of_others_is_no_time_of_ones_own(engine: SpeechEngine, hum: Hum) -> None:
+    hum.before_each = lambda job: time.sleep(0.1)
+    ends = [JobEnd(engine, Speak(TWO_SENTENCES, "af_bella")) for _ in range(3)]
+    for end in ends:
+        *_, spoken = end.wait()
+        assert isinstance(spoken, Spoken)
+        assert 200 < spoken.inference_ms < 1000
+        assert 150 < spoken.queue_ms < 3000
+
+
+def test_a_short_text_does_not_wait_for_a_long_one(engine: SpeechEngine, hum: Hum) -> None:
+    hum.before_each = lambda job: time.sleep(0.06)
+    long = JobEnd(engine, Speak(f"{TWO_SENTENCES} " * 10, "af_bella", stream=True))
+    short = JobEnd(engine, Speak(TWO_SENTENCES, "af_bella", "mp3"))
+    short.wait()
+    said = len(pieces(long.events))
+    assert said <= 4
+    assert len(pieces(long.wait())) == 20
+
+
+def test_speeches_that_are_made_at_once_do_not_mix(engine: SpeechEngine) -> None:
+    texts = [f"{TWO_SENTENCES} " * count for count in range(1, 5)]
+    alone = [b"".join(pieces(run(engine, Speak(text, "af_bella")))) for text in texts]
+    ends = [
+        JobEnd(engine, Speak(text, "af_bella", stream=number % 2 == 0)) for number, text in enumerate(texts)
+    ]
+    assert [b"".join(pieces(end.wait())) for end in ends] == alone
+
+
+def test_a_text_that_could_last_too_long_is_refused_before_its_first_sound(engine: SpeechEngine) -> None:
+    end = JobEnd(engine, Speak("12345678 " * 450, "af_bella", speed=0.25, stream=True))
+    with pytest.raises(InvalidRequest, match="the limit is 20"):
+        end.wait()
+    assert end.events == []
+
+
+@pytest.mark.parametrize("name", ["pcm", "opus"])
+def test_joins_are_silent_and_have_no_step(engine: SpeechEngine, name: str) -> None:
+    data = b"".join(pieces(run(engine, Speak(f"{TWO_SENTENCES} " * 3, "af_bella", name, stream=True))))
+    samples = decode(name, data)
+    # The steepest that a sine of 220 Hz is; an encoder adds a little.
+    steepest = 0.5 * 2 * np.pi * 220 / SPEECH_RATE
+    assert np.abs(np.diff(samples)).max() < steepest * (1.02 if name == "pcm" else 1.4)
 
 
 def test_the_engine_tells_its_voices(engine: SpeechEngine) -> None:

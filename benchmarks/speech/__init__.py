@@ -1,0 +1,1 @@
+"""Speech in both directions, measured beside the raw engines and other servers."""

@@ -1,0 +1,15 @@
+"""What outlives a request."""
+
+from edge.jobs.audio_header import AudioHeader, read_header
+from edge.jobs.job import Job, JobFailed, JobState, TranscriptionOrder
+from edge.jobs.transcriptions import TranscriptionJobs
+
+__all__ = [
+    "AudioHeader",
+    "Job",
+    "JobFailed",
+    "JobState",
+    "TranscriptionJobs",
+    "TranscriptionOrder",
+    "read_header",
+]
