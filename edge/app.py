@@ -12,6 +12,7 @@ from edge.accounts.books import open_books
 from edge.accounts.idempotency import Idempotency
 from edge.accounts.job_calls import JobCalls
 from edge.accounts.limiter import open_limiter
+from edge.accounts.tenants import TenantService
 from edge.api.openapi import build as build_openapi
 from edge.api.operation import routes
 from edge.api.repeats import Repeats
@@ -24,7 +25,7 @@ from edge.models.lifecycle import Lifecycle
 from edge.models.served import ServedModels
 from edge.outbound import OutboundClient
 from edge.settings import EdgeSettings
-from edge.store import StoreError, open_stores
+from edge.store import StoreError, TenantStore, open_stores
 from shared import regions
 from shared.errors import EXCEPTION_HANDLERS
 from shared.http.drain import Drain
@@ -57,7 +58,7 @@ def build_app(
             app.state.stores = stores
             app.state.accounts = accounts
             app.state.books = books
-            job_calls.opened(accounts, books)
+            job_calls.opened(TenantService(TenantStore(stores.local)), books)
             app.state.idempotency = Idempotency(
                 stores,
                 answer_limit_bytes=settings.edge_replay_limit_bytes,

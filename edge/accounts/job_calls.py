@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from edge.accounts.accounts import Accounts
 from edge.accounts.books import Books
 from edge.accounts.key import Key
 from edge.accounts.metering import Work
 from edge.accounts.scopes import Scope
+from edge.accounts.tenants import TenantService
 from edge.jobs.job import JobFailed, TranscriptionOrder
 from edge.models.served import ServedModels
 from edge.workers.messages import Transcribe
@@ -22,11 +22,11 @@ class JobCalls:
     def __init__(self, models: ServedModels, region: str) -> None:
         self._models = models
         self._region = region
-        self._open: tuple[Accounts, Books] | None = None
+        self._open: tuple[TenantService, Books] | None = None
 
-    def opened(self, accounts: Accounts, books: Books) -> None:
-        """Take what only a running edge has."""
-        self._open = accounts, books
+    def opened(self, tenants: TenantService, books: Books) -> None:
+        """Take what only a running edge has; *tenants* are found without leaving this node."""
+        self._open = tenants, books
 
     @asynccontextmanager
     async def transcribe(
@@ -38,9 +38,9 @@ class JobCalls:
             JobFailed: the owner is gone.
         """
         assert self._open is not None, "the edge does not run"
-        accounts, books = self._open
+        tenants, books = self._open
         served = self._models.find(order.model)
-        tenant = await accounts.local_tenants.find(order.owner)
+        tenant = await tenants.find(order.owner)
         if tenant is None:
             raise JobFailed("The tenant of this job is gone", "tenant_not_found")
         key = Key(order.key_id, tenant, "job", frozenset({Scope.INFERENCE}), "")

@@ -92,13 +92,22 @@ class Desk:
         self._metering = Metering(cast("Wallet", self.purse), settlements)
 
     def call(
-        self, *orders: Any, model: str = "smollm2", billing: Billing = Billing.PREPAID, per_prompt: int = 1
+        self,
+        *orders: Any,
+        model: str = "smollm2",
+        billing: Billing = Billing.PREPAID,
+        per_prompt: int = 1,
+        event_id: str | None = None,
     ) -> Any:
         tenant = Tenant("acme", "Acme", billing, Limits(), "")
         key = Key("key_1", tenant, "test", frozenset({Scope.INFERENCE}), "")
         found = load_catalogue().resolve(model)
         served = cast("ServedModel", SimpleNamespace(model=found, worker=self.worker, id=model))
-        work = Work(key, served, orders or (WANTED,), "chat/completions", "yto-01", per_prompt=per_prompt)
+        work = Work(
+            *(key, served, orders or (WANTED,), "chat/completions", "yto-01"),
+            per_prompt=per_prompt,
+            event_id=event_id,
+        )
         return self._metering.call(work)
 
     @property
@@ -296,3 +305,16 @@ async def test_waiting_for_the_settlement_may_be_given_up_and_taken_up_again() -
             with pytest.raises(StopAsyncIteration):
                 await stream.take(10)
         assert at.event.status == 200
+
+
+async def test_a_call_that_is_done_again_after_a_crash_has_the_same_event_once_it_goes_well() -> None:
+    ids = []
+    for end in (Finished(1), Failed(1, "died"), Finished(1)):
+        async with desk() as at:
+            with suppress(WorkerFailed):
+                async with at.call(event_id="use_job") as stream:
+                    stream.put(0, END)
+                    stream.end(end)
+                    _ = [event async for event in stream]
+            ids.append(at.event.id)
+    assert ids[0] == ids[2] == "use_job" != ids[1]
