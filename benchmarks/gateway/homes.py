@@ -91,3 +91,12 @@ def key_ids(home: Path) -> list[str]:
     with closing(sqlite3.connect(database_file(home))) as database:
         found = database.execute("SELECT id FROM keys WHERE tenant_id = ?", (TENANT,))
         return [key_id for (key_id,) in found]
+
+
+def requests_of(home: Path, key_id: str) -> int:
+    """Return how many calls of a key were counted."""
+    with closing(sqlite3.connect(database_file(home))) as database:
+        found = database.execute(
+            "SELECT coalesce(sum(requests), 0) FROM usage_days WHERE key_id = ?", (key_id,)
+        )
+        return int(found.fetchone()[0])

@@ -28,7 +28,7 @@ def measured(orders: Sequence[Request], tally: Tally, *, per_prompt: int = 1) ->
         elif isinstance(order, Transcribe):
             audio_ms += round(tally.heard_seconds * 1000)
         elif isinstance(order, Speak):
-            characters += len(order.text) if tally.sounded else 0
+            characters += tally.spoken_characters
         else:
             completion += drawn
     return Measures(prompt, cached, completion, audio_ms, characters)

@@ -12,10 +12,11 @@ import anyio
 import structlog
 
 from edge.accounts.counting import measured
+from edge.accounts.key import Key
 from edge.accounts.leases import Reservation
 from edge.accounts.measures import Measures, cost
 from edge.accounts.settlements import Settlements
-from edge.accounts.tenants import Billing, Tenant
+from edge.accounts.tenants import Billing
 from edge.accounts.wallet import Wallet
 from edge.accounts.worst_case import worst_case
 from edge.errors import ClientGone, StoreUnavailable
@@ -35,12 +36,10 @@ LET_GO_SECONDS = 5.0
 @dataclass(frozen=True, slots=True)
 class Work:
     """What is asked of *served*, by whom: ``service`` is the part of the API that was called, and every
-    ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used. With
-    ``only_whole`` nothing is paid for work that breaks off.
-    """
+    ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used.
+    A call with an ``event_id`` is done again where it broke off, and is paid for once, when it is done."""
 
-    tenant: Tenant
-    key_id: str
+    key: Key
     served: ServedModel
     orders: Sequence[Request]
     service: str
@@ -50,7 +49,7 @@ class Work:
     adapter: str = ""
     request_id: str = ""
     tell_tokens: Callable[[int], None] | None = None
-    only_whole: bool = False
+    event_id: str | None = None
 
 
 class Metering:
@@ -67,6 +66,15 @@ class Metering:
         self._settlements = settlements
         self._now = now
 
+    async def check(self, work: Work) -> None:
+        """See that *work*, which is to be done later, can be paid for now.
+
+        Raises:
+            InsufficientCredits: the tenant has less than it may cost.
+            StoreUnavailable: that cannot be told now.
+        """
+        (await self._wallet.reserve(work.key.tenant, _most(work))).settle(0)
+
     @asynccontextmanager
     async def call(self, work: Work) -> AsyncIterator[EventStream]:
         """Send the orders of *work* to their worker and yield the events, like ``Worker.request``.
@@ -80,7 +88,7 @@ class Metering:
             ApiError: the worker refused the orders or failed.
         """
         worker = work.served.worker
-        reservation = await self._wallet.reserve(work.tenant, _most(work))
+        reservation = await self._wallet.reserve(work.key.tenant, _most(work))
         call = _Call(work, reservation, self._settlements, self._now)
         error: BaseException | None = None
         try:
@@ -94,21 +102,12 @@ class Metering:
             with anyio.CancelScope(shield=True):
                 await call.leave(error)
 
-    async def check(self, work: Work) -> None:
-        """See that *work*, which is to be done later, could be paid for now.
-
-        Raises:
-            InsufficientCredits, StoreUnavailable: as :meth:`call` does.
-        """
-        (await self._wallet.reserve(work.tenant, _most(work))).settle(0)
-
 
 def _most(work: Work) -> int:
-    """Return what *work* may cost at most, in micro-units."""
-    model = work.served.model
-    return cost(
-        model.price, worst_case(work.orders, model, work.served.worker.info, per_prompt=work.per_prompt)
-    )
+    """Return the most that *work* may cost, in micro-units."""
+    served = work.served
+    most = worst_case(work.orders, served.model, served.worker.info, per_prompt=work.per_prompt)
+    return cost(served.model.price, most)
 
 
 class _Call:
@@ -161,7 +160,7 @@ class _Call:
         if self._committed is None:
             self._committed = self._settlements.add(self._event(status))
         error = await asyncio.shield(self._committed)
-        if error is not None and self._work.tenant.billing is not Billing.UNMETERED:
+        if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
             raise StoreUnavailable(
                 "What this call used cannot be written down right now; try again"
             ) from error
@@ -171,17 +170,17 @@ class _Call:
         used = measured(work.orders, tally, per_prompt=work.per_prompt) if tally is not None else Measures()
         if work.tell_tokens is not None:
             work.tell_tokens(used.tokens)
-        # Who was not served for no fault of his own does not pay.
-        pays = status < 400 or (status == ClientGone.status and not work.only_whole)
+        # Who was not served for no fault of his own does not pay, nor does who will be served anew.
+        pays = status < 400 or (status == ClientGone.status and work.event_id is None)
         price = cost(work.served.model.price, used) if pays else 0
-        unmetered = work.tenant.billing is Billing.UNMETERED
+        unmetered = work.key.tenant.billing is Billing.UNMETERED
         charged = self._reservation.settle(price)
         first_at = tally.first_at if tally is not None else None
         return UsageEvent(
-            id=f"use_{secrets.token_hex(12)}",
+            id=(work.event_id if status < 400 else None) or f"use_{secrets.token_hex(12)}",
             at=rfc3339(self._now(), timespec="milliseconds"),
-            tenant_id=work.tenant.id,
-            key_id=work.key_id,
+            tenant_id=work.key.tenant.id,
+            key_id=work.key.id,
             request_id=work.request_id,
             model=work.served.id,
             adapter=work.adapter,

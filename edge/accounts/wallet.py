@@ -209,11 +209,14 @@ class Wallet:
         if lease.reserved or lease.tenant_id in self._draws:
             return
         del self._leases[lease.tenant_id]  # a call that comes meanwhile draws another
-        if await self._fleet.give_back(lease.id, settled_micro=lease.settled, now=self._stamp()):
-            if self._in_fleet:
-                await self._held.close(lease.id, self._stamp())
-        elif lease.tenant_id not in self._leases:
-            self._leases[lease.tenant_id] = lease
+        gone = False
+        try:
+            gone = await self._fleet.give_back(lease.id, settled_micro=lease.settled, now=self._stamp())
+        finally:
+            if not gone:
+                self._leases.setdefault(lease.tenant_id, lease)
+        if gone and self._in_fleet:
+            await self._held.close(lease.id, self._stamp())
 
     async def close(self) -> None:
         """Give back what is left, as far as the database answers; the rest is taken up at the next start."""

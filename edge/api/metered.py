@@ -23,21 +23,18 @@ def metered(
     return metering.call(_work(request, served, orders, per_prompt))
 
 
-async def check_credits(request: Request, served: ServedModel, order: messages.Request) -> None:
-    """See that the caller could pay now for *order*, which is to be done later.
-
-    Raises:
-        InsufficientCredits, StoreUnavailable: as ``Metering.call`` does.
-    """
+async def check(request: Request, served: ServedModel, *orders: messages.Request) -> None:
+    """See that *orders*, which are to be sent later, can be paid for. See ``Metering.check``."""
     metering: Metering = request.app.state.books.metering
-    await metering.check(_work(request, served, (order,), per_prompt=1))
+    await metering.check(_work(request, served, orders))
 
 
-def _work(request: Request, served: ServedModel, orders: Sequence[messages.Request], per_prompt: int) -> Work:
+def _work(
+    request: Request, served: ServedModel, orders: Sequence[messages.Request], per_prompt: int = 1
+) -> Work:
     admission: Admission | None = getattr(request.state, "admission", None)
     return Work(
-        tenant=request.state.key.tenant,
-        key_id=request.state.key.id,
+        key=request.state.key,
         served=served,
         orders=orders,
         service=service(request.url.path),

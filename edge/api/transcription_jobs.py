@@ -10,7 +10,7 @@ from starlette.responses import Response
 from edge.accounts import Key
 from edge.api import transcript
 from edge.api.answer import Answer
-from edge.api.metered import check_credits
+from edge.api.metered import check
 from edge.api.parsing import parse_fields
 from edge.api.requests import JobCancelQuery, JobQuery
 from edge.api.transcript import Presentation
@@ -43,7 +43,7 @@ async def accept(
         InsufficientCredits: the caller could not pay for it.
         NoCapacity: there are too many jobs.
     """
-    await check_credits(request, served, order)
+    await check(request, served, order)
     key: Key = request.state.key
     jobs: TranscriptionJobs = request.app.state.jobs
     header = read_header(order.audio, filename)

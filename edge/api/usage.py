@@ -32,7 +32,7 @@ async def usage(request: Request) -> Response:
     """Report what the caller's key used, or with ``scope=tenant`` every key of its tenant."""
     asked = parse_fields(dict(request.query_params), UsageQuery)
     key = request.state.key
-    if asked.scope == "tenant" and not key.opens(frozenset({Scope.KEYS})):
+    if asked.scope == "tenant" and not key.opens(frozenset({Scope.KEYS, Scope.SUPERADMIN})):
         raise MissingScope("scope=tenant needs a key with the scope keys")
     names = _groups(asked.group_by)
     after = read_cursor(asked.cursor, len(names))

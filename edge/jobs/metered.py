@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from edge.accounts import TenantService
+from edge.accounts import Key, Scope, TenantService
 from edge.accounts.metering import Metering, Work
 from edge.errors import StoreUnavailable
 from edge.jobs.job import JobFailed, TranscriptionOrder
@@ -14,9 +14,7 @@ from edge.workers.stream import EventStream
 
 
 class MeteredTranscriber:
-    """Opens the events of a job's transcription. Only one that comes to its end is paid for: one that the
-    end of this process breaks off is begun again.
-    """
+    """Opens the events of a job's transcription, which is paid for once, however often it is begun anew."""
 
     def __init__(self, metering: Metering, tenants: TenantService, models: ServedModels, region: str) -> None:
         self._metering = metering
@@ -41,14 +39,13 @@ class MeteredTranscriber:
         if tenant is None:
             raise JobFailed("The tenant of this job is gone", "tenant_not_found")
         work = Work(
-            tenant,
-            order.key_id,
+            Key(order.key_id, tenant, "job", frozenset({Scope.INFERENCE}), ""),
             self._models.find(order.model),
             (request,),
             "audio/transcriptions",
             self._region,
             request_id=job_id,
-            only_whole=True,
+            event_id=f"use_{job_id}",
         )
         async with self._metering.call(work) as stream:
             yield stream

@@ -27,9 +27,9 @@ class Tally:
         self.ends: list[Event | None] = [None] * size
         """The last event of each request that has one."""
         self.heard_seconds = 0.0
-        """How much of a recording was transcribed."""
-        self.sounded = False
-        """Whether any audio came."""
+        """How far a recording was listened to."""
+        self.spoken_characters = 0
+        """How much of a text was spoken."""
         self.first_at: float | None = None
         """``time.perf_counter()`` at the first event."""
 
@@ -41,7 +41,7 @@ class Tally:
         elif isinstance(event, _LAST):
             self.ends[index] = event
         elif isinstance(event, Audio):
-            self.sounded = True
+            self.spoken_characters += event.characters
         elif isinstance(event, Segment):
             self.heard_seconds = max(self.heard_seconds, event.end)
         elif isinstance(event, Heard):

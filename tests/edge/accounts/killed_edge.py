@@ -15,17 +15,18 @@ from typing import cast
 
 import anyio
 
-from edge.accounts import Billing, Limits, Tenant
+from edge.accounts import Billing, Key, Limits, Scope, Tenant
 from edge.accounts.books import open_books
 from edge.accounts.metering import Metering, Work
 from edge.models import load_catalogue
 from edge.models.served import ServedModel
 from edge.settings import EdgeSettings
 from edge.store import open_stores
-from edge.workers.messages import Audio, Finished, Speak
+from edge.workers.messages import Audio, Finished, Speak, Spoken
 from edge.workers.stream import EventStream
 
 TENANT = Tenant("acme", "Acme", Billing.PREPAID, Limits(), "")
+KEY = Key("key_1", TENANT, "test", frozenset({Scope.INFERENCE}), "")
 ORDER = Speak("hello", "af_sarah")
 AT_A_TIME = 8
 
@@ -39,14 +40,15 @@ class Worker:
     @asynccontextmanager
     async def request(self, *_: object) -> AsyncIterator[EventStream]:
         stream = EventStream(1, lambda: None)
-        stream.put(0, Audio(b"hello"))
+        stream.put(0, Audio(b"hello", 5))
+        stream.put(0, Spoken(5, 0.3))
         stream.end(Finished(1))
         yield stream
 
 
 async def calls(metering: Metering, served: ServedModel) -> None:
     while True:
-        async with metering.call(Work(TENANT, "key_1", served, (ORDER,), "audio/speech", "yto-01")) as stream:
+        async with metering.call(Work(KEY, served, (ORDER,), "audio/speech", "yto-01")) as stream:
             _ = [event async for event in stream]
         os.write(1, b"answered\n")
         await anyio.sleep(random.random() / 100)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from edge.accounts import Billing, Limits, Tenant
+from edge.accounts import Billing, Key, Limits, Scope, Tenant
 from edge.accounts import metering as module
 from edge.accounts.leases import Lease, Reservation
 from edge.accounts.metering import Metering, Work
@@ -23,7 +23,7 @@ from edge.errors import (
 from edge.models import load_catalogue
 from edge.models.served import ServedModel
 from edge.store import OutboxStore, StoreError, UsageEvent
-from edge.workers.messages import Embed, Failed, Finished, Generate, Generated, Speak, Text, Vectors
+from edge.workers.messages import Audio, Embed, Failed, Finished, Generate, Generated, Speak, Text, Vectors
 from edge.workers.stream import EventStream
 
 pytestmark = pytest.mark.anyio
@@ -92,13 +92,22 @@ class Desk:
         self._metering = Metering(cast("Wallet", self.purse), settlements)
 
     def call(
-        self, *orders: Any, model: str = "smollm2", billing: Billing = Billing.PREPAID, per_prompt: int = 1
+        self,
+        *orders: Any,
+        model: str = "smollm2",
+        billing: Billing = Billing.PREPAID,
+        per_prompt: int = 1,
+        event_id: str | None = None,
     ) -> Any:
         tenant = Tenant("acme", "Acme", billing, Limits(), "")
+        key = Key("key_1", tenant, "test", frozenset({Scope.INFERENCE}), "")
         found = load_catalogue().resolve(model)
         served = cast("ServedModel", SimpleNamespace(model=found, worker=self.worker, id=model))
-        orders = orders or (WANTED,)
-        work = Work(tenant, "key_1", served, orders, "chat/completions", "yto-01", per_prompt=per_prompt)
+        work = Work(
+            *(key, served, orders or (WANTED,), "chat/completions", "yto-01"),
+            per_prompt=per_prompt,
+            event_id=event_id,
+        )
         return self._metering.call(work)
 
     @property
@@ -191,9 +200,10 @@ async def test_a_worker_that_does_not_let_go_is_not_waited_for_long(monkeypatch:
 async def test_a_stream_that_is_dropped_without_an_error_was_left() -> None:
     async with desk() as at:
         async with at.call(Speak("hello", "af_sarah"), model="kokoro-82m") as stream:
+            stream.put(0, Audio(b"x", 2))
             stream.close()
             stream.end(Finished(1))
-        assert (at.event.status, at.event.characters, at.event.cost_micro) == (499, 0, 0)
+        assert (at.event.status, at.event.characters, at.event.cost_micro) == (499, 2, 2)
 
 
 async def test_what_a_worker_tells_of_a_call_that_was_dropped_does_not_make_it_a_whole_one() -> None:
@@ -295,3 +305,16 @@ async def test_waiting_for_the_settlement_may_be_given_up_and_taken_up_again() -
             with pytest.raises(StopAsyncIteration):
                 await stream.take(10)
         assert at.event.status == 200
+
+
+async def test_a_call_that_is_done_again_after_a_crash_has_the_same_event_once_it_goes_well() -> None:
+    ids = []
+    for end in (Finished(1), Failed(1, "died"), Finished(1)):
+        async with desk() as at:
+            with suppress(WorkerFailed):
+                async with at.call(event_id="use_job") as stream:
+                    stream.put(0, END)
+                    stream.end(end)
+                    _ = [event async for event in stream]
+            ids.append(at.event.id)
+    assert ids[0] == ids[2] == "use_job" != ids[1]

@@ -32,6 +32,17 @@ pytestmark = pytest.mark.anyio
 PREPAID = Tenant("acme", "Acme", Billing.PREPAID, Limits(), "2026-03-01T12:00:00Z")
 
 
+class Broken(Database):
+    """A database that does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def write(self, work: Any) -> Any:
+        self.asked += 1
+        raise StoreError("gone")
+
+
 class Clock:
     """A clock of both kinds that stands until it is moved."""
 
@@ -170,17 +181,6 @@ async def test_a_grant_counts_after_a_moment(tmp_path: Path) -> None:
         await purse.reserve(PREPAID, 10)
 
 
-class Broken(Database):
-    """A database that does not answer."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def write(self, work: Any) -> Any:
-        self.asked += 1
-        raise StoreError("gone")
-
-
 async def test_calls_go_on_without_the_fleet_until_the_lease_is_used_up(tmp_path: Path) -> None:
     clock = Clock()
     with postgresql_database() as url:
@@ -264,6 +264,17 @@ async def test_an_idle_lease_goes_back_and_one_in_use_is_renewed(tmp_path: Path)
         clock.seconds += 61
         await purse._tend()
         assert (await store.account("acme")).leased_micro > 0
+
+
+async def test_a_lease_that_cannot_be_given_back_is_kept(tmp_path: Path) -> None:
+    async with node(tmp_path, micro=100) as stores:
+        purse = wallet(stores, Clock())
+        (await purse.reserve(PREPAID, 40)).settle(0)
+        fleet, purse._fleet = purse._fleet, CreditStore(Broken())
+        await purse.close()
+        purse._fleet = fleet
+        await purse.close()
+        assert (await fleet.account("acme")).leased_micro == 0
 
 
 async def test_leases_of_an_edge_that_died_come_back_by_another(tmp_path: Path) -> None:

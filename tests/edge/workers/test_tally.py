@@ -1,4 +1,4 @@
-from edge.workers.messages import Audio, Generated, Segment, Text, ToolCall, Transcribed
+from edge.workers.messages import Audio, Generated, Heard, Segment, Text, ToolCall, Transcribed
 from edge.workers.tally import Tally
 
 
@@ -19,7 +19,9 @@ def test_what_was_heard_ends_with_the_last_segment() -> None:
     tally = Tally(1)
     for number in range(3):
         tally.take(0, Segment(number, 0, number * 2.0, number * 2.0 + 1, "a", [], 0.0, 0.0, 1.0, 0.0))
-    assert tally.heard_seconds == 5.0
+    tally.take(0, Heard(6.5, 9.0))
+    tally.take(0, Heard(1.0, 9.0))
+    assert tally.heard_seconds == 6.5
     assert not tally.complete
     tally.take(0, Transcribed("en", 9.0))
     assert tally.complete
@@ -29,9 +31,9 @@ def test_the_first_event_is_timed() -> None:
     tally = Tally(1)
     assert tally.first_at is None
     assert tally.queue_ms == 0
-    tally.take(0, Audio(b"x"))
+    tally.take(0, Audio(b"x", 3))
     first = tally.first_at
-    tally.take(0, Audio(b"x"))
-    assert tally.sounded
+    tally.take(0, Audio(b"x", 4))
+    assert tally.spoken_characters == 7
     assert first is not None
     assert tally.first_at == first
