@@ -54,7 +54,7 @@ def write_line(logger: logging.Logger, level: int, event: str, **fields: Any) ->
 
 
 class _WithoutKeys(structlog.stdlib.ProcessorFormatter):
-    """Blots out every API key and session token, wherever in a line it stands: a path, an exception's text."""
+    """Blots out every API key and session token, wherever in a line it stands: in a path, in an exception."""
 
     def __init__(self, *args: Any, as_json: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -79,7 +79,7 @@ def test_people_see_the_same_as_programs(tmp_path: Path) -> None:
         (("create", "Acme"), 2, "is no tenant id"),
         (("create", "acme", "--billing", "free"), 2, "prepaid, postpaid, unmetered"),
         (("create", "acme", "--name", " "), 2, "printable characters"),
-        (("create", "acme", "--requests-per-minute", "0"), 2, "0"),
+        (("create", "acme", "--requests-per-minute", "0"), 2, "to 1"),
         (("update", "nobody", "--name", "x"), 1, "there is no tenant nobody"),
         (("update", "default"), 2, "nothing to change"),
     ],
