@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of this node's edges, or 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `nearedge keys list` shows it")]
 Home = Annotated[Path | None, typer.Option(help="Directory of the node's state")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
-Limit = Annotated[int | None, typer.Option(min=1, max=2**31 - 1, show_default="no limit of its own")]
+MAX_LIMIT = 2**31 - 1
 
 
 @app.command()
@@ -40,9 +40,15 @@ def create(
     region: Annotated[
         list[str] | None, typer.Option(help="Region it may be used in; may be given several times")
     ] = None,
-    requests_per_minute: Limit = None,
-    tokens_per_minute: Limit = None,
-    concurrent_requests: Limit = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LIMIT, help="Requests with it in a minute")
+    ] = None,
+    tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LIMIT, help="Tokens with it in a minute")
+    ] = None,
+    concurrent_requests: Annotated[
+        int | None, typer.Option(min=1, max=MAX_LIMIT, help="Requests with it at a time")
+    ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:

@@ -17,9 +17,17 @@ app = typer.Typer(no_args_is_help=True, help="Tenants: who owns keys, and how wh
 TenantId = Annotated[str, typer.Argument(metavar="ID", help="Up to 64 of a-z, 0-9, '.', '_' and '-'")]
 Home = Annotated[Path | None, typer.Option(help="Directory of the node's state")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
-Limit = Annotated[int | None, typer.Option(min=1, max=2**31 - 1, show_default="none")]
-NewLimit = Annotated[
-    int | None, typer.Option(min=0, max=2**31 - 1, help="0 takes it away", show_default="as it is")
+MAX_LIMIT = 2**31 - 1
+Requests = Annotated[
+    int | None,
+    typer.Option(min=0, max=MAX_LIMIT, help="Requests of all its keys in a minute; 0 is no limit"),
+]
+Tokens = Annotated[
+    int | None, typer.Option(min=0, max=MAX_LIMIT, help="Tokens of all its keys in a minute; 0 is no limit")
+]
+Concurrent = Annotated[
+    int | None,
+    typer.Option(min=0, max=MAX_LIMIT, help="Requests of all its keys at a time; 0 is no limit"),
 ]
 
 
@@ -28,9 +36,9 @@ def create(
     tenant_id: TenantId,
     name: Annotated[str | None, typer.Option(help="What people call it", show_default="its id")] = None,
     billing: Annotated[str, typer.Option(help="prepaid, postpaid or unmetered")] = "prepaid",
-    requests_per_minute: Limit = None,
-    tokens_per_minute: Limit = None,
-    concurrent_requests: Limit = None,
+    requests_per_minute: Requests = None,
+    tokens_per_minute: Tokens = None,
+    concurrent_requests: Concurrent = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +46,7 @@ def create(
     from edge.accounts import Limits
 
     async def act(registry: "Registry", _settings: Settings) -> "Tenant":
-        limits = Limits(requests_per_minute, tokens_per_minute, concurrent_requests)
+        limits = Limits(requests_per_minute or None, tokens_per_minute or None, concurrent_requests or None)
         return await registry.tenants.create(tenant_id, name or tenant_id, _billing(billing), limits)
 
     _show([with_registry(home, act)], as_json=as_json, one=True)
@@ -61,9 +69,9 @@ def update(
     billing: Annotated[
         str | None, typer.Option(help="prepaid, postpaid or unmetered", show_default="as it is")
     ] = None,
-    requests_per_minute: NewLimit = None,
-    tokens_per_minute: NewLimit = None,
-    concurrent_requests: NewLimit = None,
+    requests_per_minute: Requests = None,
+    tokens_per_minute: Tokens = None,
+    concurrent_requests: Concurrent = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:

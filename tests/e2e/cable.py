@@ -3,7 +3,7 @@
 import select
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from threading import Event, Thread
 
 
@@ -20,9 +20,9 @@ class Cable:
     def cut(self) -> None:
         """End every connection, and take no new one."""
         self._cut.set()
-        self._listener.close()
         for thread in self._threads:
             thread.join(5)
+        self._listener.close()
 
     def carry(self) -> None:
         """Begin to take connections."""
@@ -42,7 +42,7 @@ class Cable:
 
     def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
         others = {near: far, far: near}
-        with closing(near), closing(far):
+        with closing(near), closing(far), suppress(OSError):
             while not self._cut.is_set():
                 for ready in select.select([near, far], [], [], 0.05)[0]:
                     content = ready.recv(65536)

@@ -79,7 +79,7 @@ def test_people_see_the_same_as_programs(tmp_path: Path) -> None:
         (("create", "Acme"), 2, "is no tenant id"),
         (("create", "acme", "--billing", "free"), 2, "prepaid, postpaid, unmetered"),
         (("create", "acme", "--name", " "), 2, "printable characters"),
-        (("create", "acme", "--requests-per-minute", "0"), 2, "0"),
+        (("create", "acme", "--requests-per-minute", "-1"), 2, "equal to 0"),
         (("update", "nobody", "--name", "x"), 1, "there is no tenant nobody"),
         (("update", "default"), 2, "nothing to change"),
     ],
@@ -118,6 +118,7 @@ def test_a_tenants_keys_are_made_listed_and_rotated(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
+        (("create", "--tokens-per-minute", "0"), 2, "equal to 1"),
         (("create", "--tenant", "nobody"), 1, "there is no tenant nobody"),
         (("create", "--model", "nope"), 2, "there is no model 'nope'"),
         (("create", "--region", "nope"), 2, "'nope' is no region"),

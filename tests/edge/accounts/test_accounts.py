@@ -116,11 +116,11 @@ async def test_an_edge_that_never_reached_its_fleet_starts_and_calls_no_key_bad(
 async def test_an_edge_finds_its_fleet_once_that_is_there(tmp_path: Path, postgresql: str) -> None:
     name = postgresql.rpartition("/")[2]
     with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name}")  # type: ignore[arg-type]
+        admin.execute(f"DROP DATABASE {name}")
         async with edge(tmp_path, postgresql) as accounts:
             with pytest.raises(StoreError, match="not been copied"):
                 await accounts.keyring.find("pg_unknown")
-            admin.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+            admin.execute(f"CREATE DATABASE {name}")
 
             async def certain() -> bool:
                 try:

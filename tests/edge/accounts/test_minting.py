@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -66,7 +67,7 @@ def test_more_than_the_caller_has_is_refused_by_field(field: str, asked: KeyOrde
     "freed",
     [{"models": None}, {"regions": None}, {"limits": Limits()}, {"expires_at": None}],
 )
-def test_a_key_without_a_bound_of_the_caller_is_not_the_callers_to_hold(freed: dict[str, None]) -> None:
+def test_a_key_without_a_bound_of_the_caller_is_not_the_callers_to_hold(freed: dict[str, Any]) -> None:
     check(CALLER, order_like(CALLER))
     with pytest.raises(BeyondCaller):
         check(CALLER, order_like(replace(CALLER, **freed)))

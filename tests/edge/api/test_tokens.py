@@ -263,7 +263,7 @@ def test_a_database_out_of_reach_is_a_503(edge: Edge, monkeypatch: pytest.Monkey
         ("DELETE", f"/v1/tokens/{made['id']}"),
         ("POST", f"/v1/tokens/{made['id']}/rotate"),
     ]:
-        sent = {"json": {}} if method == "POST" else {}
+        sent: dict[str, Any] = {"json": {}} if method == "POST" else {}
         answer = me(method, path, 503, **sent)
         assert answer["error"]["code"] == "store_unavailable"
         assert "1234" not in str(answer)
