@@ -70,7 +70,11 @@ class TranscriptionJobs:
         self._starting = asyncio.Lock()
         self._started = False
         self._workflows = Workflows(
-            directory / "jobs.db", name="transcription", executor=settings.edge_region, run=self._run
+            directory / "jobs.db",
+            name="transcription",
+            executor=settings.edge_region,
+            run=self._run,
+            ended=self._put_away,
         )
 
     @asynccontextmanager
@@ -160,7 +164,7 @@ class TranscriptionJobs:
         if job is None or job.ended:
             return job
         await self._workflows.cancel(job_id)
-        await self._put_away(job_id)
+        self._put_away(job_id)
         return await self.find(job_id, owner)
 
     async def _run(self, job_id: str, stored: dict[str, Any]) -> dict[str, Any]:
@@ -171,15 +175,11 @@ class TranscriptionJobs:
             try:
                 result = await self._transcribe(job_id, order, live)
             except ApiError as error:
-                await self._put_away(job_id)
                 raise JobFailed(error.detail, error.code or error.type) from None
             except OSError as error:
                 log.error("recording lost", job=job_id, error=str(error))
-                await self._put_away(job_id)
                 raise JobFailed("The recording was lost; send it again", "recording_lost") from None
-        result["started_at"] = live.started_at
-        await self._put_away(job_id)
-        return result
+        return result | {"started_at": live.started_at}
 
     async def _transcribe(self, job_id: str, order: TranscriptionOrder, live: _Live) -> dict[str, Any]:
         """Return the result of a job, tried again where the model was at fault."""
@@ -226,11 +226,11 @@ class TranscriptionJobs:
                 live.progress = min(0.99, at / duration) if duration else 0.0
         raise WorkerFailed("The model's answer broke off")
 
-    async def _put_away(self, job_id: str) -> None:
-        """Give up the room of a job that has ended."""
+    def _put_away(self, job_id: str) -> None:
+        """Give up the room of a job whose end is stored."""
         self._live.pop(job_id, None)
         with contextlib.suppress(OSError):
-            await anyio.to_thread.run_sync(self._files.remove, job_id)
+            self._files.remove(job_id)
 
     async def _sweep(self) -> None:
         """Remove jobs when their time is over."""

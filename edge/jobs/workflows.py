@@ -45,17 +45,21 @@ class Record:
 class Workflows:
     """Workflows of one name in one file, run in this event loop by *run* from the moment they begin.
 
-    Those that the last process left unended are begun again. DBOS is one to a process, so only one of these
-    may be started at a time.
+    *ended* is called with the id of each once its end is stored. Those that the last process left unended are
+    begun again. DBOS is one to a process, so only one of these may be started at a time.
     """
 
     _started: ClassVar[bool] = False
 
-    def __init__(self, file: Path, *, name: str, executor: str, run: Run) -> None:
+    def __init__(
+        self, file: Path, *, name: str, executor: str, run: Run, ended: Callable[[str], None]
+    ) -> None:
         self._file = file
         self._name = name
         self._executor = executor
         self._run = run
+        self._ended = ended
+        self._stopping = False
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._workflow: Any = None
 
@@ -116,19 +120,24 @@ class Workflows:
             assert workflow_id is not None
             assert task is not None
             self._tasks[workflow_id] = task
-            try:
-                return await self._run(workflow_id, order)
-            finally:
-                self._tasks.pop(workflow_id, None)
+            # DBOS stores the end in the same task, after this has returned.
+            task.add_done_callback(lambda _: self._note_end(workflow_id))
+            return await self._run(workflow_id, order)
 
         register = DBOS.workflow(name=self._name, max_recovery_attempts=MAX_STARTS)
         self._workflow = register(workflow)
         DBOS.launch()
 
+    def _note_end(self, workflow_id: str) -> None:
+        del self._tasks[workflow_id]
+        if not self._stopping:
+            self._ended(workflow_id)
+
     async def stop(self) -> None:
         """Stop what runs, so that the next process begins it again."""
         from dbos import DBOS
 
+        self._stopping = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -81,7 +81,7 @@ def _mixed(frame: av.AudioFrame) -> av.AudioFrame:
     if samples.dtype == np.uint8:
         mean = (mean - 128) / 128
     elif np.issubdtype(samples.dtype, np.integer):
-        mean /= -float(np.iinfo(samples.dtype).min)
+        mean /= 2.0 ** (8 * samples.itemsize - 1)
     mixed = av.AudioFrame.from_ndarray(mean.astype(np.float32)[np.newaxis], format="flt", layout="mono")
     mixed.sample_rate = frame.sample_rate
     return mixed

@@ -22,9 +22,13 @@ async def work(workflow_id: str, order: dict[str, Any]) -> dict[str, Any]:
     return {"answer": order.get("answer"), "id": workflow_id}
 
 
+ENDED: list[str] = []
+"""The workflows whose end was told."""
+
+
 @asynccontextmanager
 async def opened(directory: Path, *, executor: str = "here") -> AsyncIterator[Workflows]:
-    workflows = Workflows(directory / "jobs.db", name="test", executor=executor, run=work)
+    workflows = Workflows(directory / "jobs.db", name="test", executor=executor, run=work, ended=ENDED.append)
     await workflows.start()
     try:
         yield workflows
@@ -66,12 +70,16 @@ async def test_one_that_fails_keeps_why(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 async def test_what_is_stopped_goes_on_in_the_next_process(tmp_path: Path) -> None:
+    ENDED.clear()
     async with opened(tmp_path) as workflows:
         await workflows.begin("w1", "me", {"seconds": 0.4, "answer": 1})
         await asyncio.sleep(0.1)
+    assert ENDED == []
     async with opened(tmp_path) as workflows:
         assert [record.id for record in await workflows.waiting()] == ["w1"]
         assert await end_of(workflows, "w1") == "SUCCESS"
+        await asyncio.sleep(0.05)
+        assert ENDED == ["w1"]
         assert await workflows.waiting() == []
 
 
@@ -116,7 +124,9 @@ async def test_owners_see_their_own_and_old_ones_can_be_forgotten(tmp_path: Path
 async def test_only_one_is_started_in_a_process(tmp_path: Path) -> None:
     async with opened(tmp_path):
         with pytest.raises(RuntimeError, match="already"):
-            await Workflows(tmp_path / "other.db", name="test", executor="x", run=work).start()
+            await Workflows(
+                tmp_path / "other.db", name="test", executor="x", run=work, ended=ENDED.append
+            ).start()
     async with opened(tmp_path):
         pass
 

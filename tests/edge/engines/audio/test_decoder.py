@@ -231,7 +231,7 @@ def test_odd_layouts_of_channels(layout: str) -> None:
         )
         frame.sample_rate = SPEECH_RATE
         frame.pts = 0
-        for packet in [*stream.encode(frame), *stream.encode(None)]:  # type: ignore[attr-defined]
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
             output.mux(packet)
     assert_sounds_like(heard(file.getvalue()))
 
