@@ -11,6 +11,7 @@ from edge.accounts import Billing, Scope
 from edge.api.openapi import build
 from edge.api.table import OPERATIONS
 from edge.jobs import TranscriptionJobs
+from tests.edge.api.accounts import customer
 from tests.edge.api.conftest import Edge, make_tenant, open_edge
 
 URL = "/v1/audio/transcriptions"
@@ -168,12 +169,20 @@ def test_a_job_is_used_by_its_tenant_and_key(client: TestClient, edge: Edge) -> 
     ]
 
 
-def test_who_cannot_pay_gets_no_job(client: TestClient, edge: Edge) -> None:
-    make_tenant(edge.home, "poor", Billing.PREPAID)
-    client.headers["Authorization"] = f"Bearer {edge.key(Scope.INFERENCE, tenant_id='poor')}"
-    answer = submit(client)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")
+def test_a_job_is_refused_without_credits_and_paid_for_when_it_is_done(
+    client: TestClient, edge: Edge
+) -> None:
+    caller = customer(edge, Billing.PREPAID, 1)
+    client.headers.update(caller.headers)
+    refused = submit(client)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "insufficient_credits")
     assert client.get(URL).json()["jobs"] == []
+    caller.grant(1000)
+    time.sleep(0.3)
+    assert ended(client, submit(client).json()["job_id"])["status"] == "completed"
+    (row,) = caller.get("/v1/usage", group_by="service").json()["data"]
+    assert (row["service"], row["requests"], row["audio_seconds"]) == ("audio/transcriptions", 1, 3.25)
+    assert row["cost_micro"] > 0
 
 
 def test_a_list_has_pages(client: TestClient) -> None:
