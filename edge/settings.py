@@ -38,8 +38,8 @@ class EdgeSettings(CommonSettings):
     )
     edge_speech_nice: Annotated[int, Field(ge=0, le=19)] = Field(
         default=2,
-        description="How far models that speak or transcribe give way to the others where cores are short, in "
-        "nice levels; with 0 all get the same",
+        description="How far models that speak or transcribe give way to the others where cores are short, "
+        "in nice levels; with 0 all get the same",
     )
     edge_queue: Annotated[int, Field(ge=1)] = Field(
         default=64, description="Requests that one model holds, running and waiting; 503 above it"

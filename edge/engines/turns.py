@@ -1,5 +1,6 @@
 """Several jobs at once on one thread, a step of each in turn."""
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from edge.engines.base import Cancelled, Job
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -79,6 +82,9 @@ class TurnEngine(ABC):
     def steps(self, job: Job) -> Generator[None, None, None]:
         """Answer *job*: emit its events, and yield where others may have their turn."""
 
+    def rest(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what only work needs; called on the engine's thread once nothing waits any more."""
+
     def submit(self, job: Job) -> None:
         self._wait(_Running(job, self.steps(job)))
 
@@ -104,6 +110,13 @@ class TurnEngine(ABC):
     def _serve(self) -> None:
         while True:
             self._step(self._next())
+            with self._changed:
+                idle = not len(self._turns)
+            if idle:
+                try:
+                    self.rest()
+                except Exception:
+                    log.exception("the engine keeps what it could give back")
 
     def _step(self, running: _Running) -> None:
         try:

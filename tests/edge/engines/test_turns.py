@@ -153,3 +153,35 @@ def test_one_who_leaves_within_a_step_is_let_go_after_it(engine: Counting) -> No
         leaves.wait()
     assert engine.order == ["a"]
     assert engine.closed == ["aaa"]
+
+
+class Resting(TurnEngine):
+    """Takes two steps for each job; each waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Semaphore(0)
+        self.done: list[str] = []
+        self.rested = threading.Semaphore(0)
+        super().__init__()
+
+    def rest(self) -> None:
+        self.done.append("rest")
+        self.rested.release()
+        raise MemoryError  # is no reason to stop working
+
+    def steps(self, job: Job) -> Generator[None, None, None]:
+        for _ in range(2):
+            assert self.go_on.acquire(timeout=WAIT_SECONDS)
+            self.done.append("step")
+            yield
+
+
+def test_an_engine_rests_only_when_nothing_waits() -> None:
+    engine = Resting()
+    for _ in range(2):
+        both = [JobEnd(engine, Speak("a", "b")) for _ in range(2)]
+        engine.go_on.release(4)
+        for end in both:
+            end.wait()
+        assert engine.rested.acquire(timeout=WAIT_SECONDS)
+    assert engine.done == (["step"] * 4 + ["rest"]) * 2
