@@ -28,7 +28,7 @@ def parse_address(text: str) -> Address | None:
 @lru_cache(maxsize=1024)
 def _read(text: str) -> Address | None:
     # Proxies are the same few at every request.
-    with_port = _WITH_PORT.fullmatch(text)
+    with_port = _WITH_PORT.fullmatch(text) if ":" in text else None
     if with_port is not None:
         text = with_port[1] or with_port[2]
     try:
@@ -78,9 +78,9 @@ def client_trail(
     if first not in trusted_proxies or not (x_forwarded_for or forwarded):
         return Trail((first,), first)
     by_x_forwarded_for = _walk(first, _entries(x_forwarded_for), trusted_proxies)
-    by_forwarded = _walk(first, _nodes(forwarded), trusted_proxies)
     if not forwarded:
         return by_x_forwarded_for
+    by_forwarded = _walk(first, _nodes(forwarded), trusted_proxies)
     if not x_forwarded_for or by_x_forwarded_for.caller == by_forwarded.caller:
         return by_forwarded
     return Trail((first,), None)
@@ -89,13 +89,15 @@ def client_trail(
 def _walk(first: Address, entries: Iterable[str | None], trusted_proxies: Networks) -> Trail:
     hops = [first]
     for entry in entries:
-        if hops[-1] not in trusted_proxies or len(hops) > MAX_HOPS:
-            break
         before = parse_address(entry) if entry is not None else None
         if before is None:
             break
         hops.append(before)
-    return Trail(tuple(hops), hops[-1] if hops[-1] not in trusted_proxies else None)
+        if before not in trusted_proxies:
+            return Trail(tuple(hops), before)
+        if len(hops) > MAX_HOPS:
+            break
+    return Trail(tuple(hops), None)
 
 
 def _entries(lines: Sequence[str]) -> Iterator[str]:

@@ -16,9 +16,9 @@ class NoStoreMiddleware:
 
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"] = list(message.get("headers", ()))
-                if all(name.lower() != b"cache-control" for name, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
+                headers = list(message.get("headers", ()))
+                if b"cache-control" not in [name for name, _ in headers]:
+                    message["headers"] = [*headers, (b"cache-control", b"no-store")]
             await send(message)
 
         await self.app(scope, receive, send_marked)

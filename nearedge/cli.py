@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from nearedge.commands import demo, geoip, keys, models, regions, route, serve, settings, up
+from nearedge.commands import (
+    credit,
+    demo,
+    geoip,
+    keys,
+    models,
+    regions,
+    route,
+    serve,
+    settings,
+    tenants,
+    up,
+)
 from nearedge.console import fail
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -16,6 +28,8 @@ app.add_typer(geoip.app, name="geoip")
 app.add_typer(regions.app, name="regions")
 app.add_typer(route.app, name="route")
 app.add_typer(keys.app, name="keys")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(credit.app, name="credits")
 app.add_typer(demo.app, name="demo")
 app.command()(settings.settings)
 

@@ -1,16 +1,16 @@
 """The two keys of a local grid, which live as long as it runs."""
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from edge.accounts import KeyService, NewKey, Scope
-from edge.store import KeyStore, database_file, open_database
+from edge.accounts import KeyOrder, NewKey, Scope, open_registry
 
 _SCOPES = {
-    "local grid: inference": (Scope.INFERENCE,),
-    "local grid: operator": (Scope.INFERENCE, Scope.SUPERADMIN),
+    "inference": frozenset({Scope.INFERENCE}),
+    "operator": frozenset({Scope.INFERENCE, Scope.SUPERADMIN}),
 }
 
 
@@ -22,20 +22,23 @@ class GridKeys:
     operator: str
 
 
-def renew(home: Path) -> GridKeys:
-    """Make both keys in the database of *home*, and revoke those of earlier runs.
+def renew(home: Path, database_url: str | None = None) -> GridKeys:
+    """Make both keys in the database of *home*, or the fleet's, and revoke those of earlier runs.
 
     Raises:
         StoreError: the database cannot be used.
     """
-    inference, operator = anyio.run(_renew, home)
+    inference, operator = anyio.run(_renew, home, database_url)
     return GridKeys(inference.raw, operator.raw)
 
 
-async def _renew(home: Path) -> list[NewKey]:
-    async with open_database(database_file(home)) as database:
-        keys = KeyService(KeyStore(database), cache_seconds=0)
-        for old in await keys.all():
-            if old.name in _SCOPES and old.active:
-                await keys.revoke(old.id)
-        return [await keys.create(name, scopes) for name, scopes in _SCOPES.items()]
+async def _renew(home: Path, database_url: str | None) -> list[NewKey]:
+    # Other machines of a fleet may run a local grid too, with keys of its own.
+    grid = "local grid" if database_url is None else f"local grid on {socket.gethostname()}"
+    orders = [KeyOrder(f"{grid}: {name}", scopes) for name, scopes in _SCOPES.items()]
+    names = {order.name for order in orders}
+    async with open_registry(home, database_url) as registry:
+        async for old in registry.keys.all():
+            if old.name in names and old.revoked_at is None:
+                await registry.keys.revoke(old.id)
+        return [await registry.keys.create(order) for order in orders]

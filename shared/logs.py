@@ -20,6 +20,8 @@ A variable of our own: structlog's take a copy of the whole context for each lin
 
 _KEY_PREFIX = "pg_"
 _KEY = re.compile(_KEY_PREFIX + r"[A-Za-z0-9_-]{16,}")
+_SESSION_PREFIX = "eyJ"
+_SESSION = re.compile(_SESSION_PREFIX + r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
 
 
 class Line(logging.LogRecord):
@@ -52,7 +54,7 @@ def write_line(logger: logging.Logger, level: int, event: str, **fields: Any) ->
 
 
 class _WithoutKeys(structlog.stdlib.ProcessorFormatter):
-    """Blots out every API key, wherever in a line it stands: a path, a request id, an exception's text."""
+    """Blots out every API key and session token, wherever in a line: in a path, an exception's text."""
 
     def __init__(self, *args: Any, as_json: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +65,9 @@ class _WithoutKeys(structlog.stdlib.ProcessorFormatter):
             text = orjson.dumps(record.fields).decode()
         else:
             text = super().format(record)
-        return _KEY.sub("pg_***", text) if _KEY_PREFIX in text else text
+        if _KEY_PREFIX in text:
+            text = _KEY.sub("pg_***", text)
+        return _SESSION.sub("eyJ***", text) if _SESSION_PREFIX in text else text
 
 
 def _add_request_id(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
@@ -112,8 +116,10 @@ def configure(level: str, style: Literal["auto", "console", "json"]) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
+    # No line tells these, and finding them out takes as long as writing one.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "hpack", "aiosqlite", "hypercorn.access"):
+    for chatty in ("httpx", "httpcore", "hpack", "aiosqlite", "hypercorn.access", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -37,13 +37,14 @@ class SettingsError(Exception):
     """The settings cannot be used; the message names each one at fault and what is wrong with it."""
 
 
-def _split(value: object) -> object:
+def split_list(value: object) -> object:
+    """Return the parts of a text with commas; anything else as it is."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
-StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+StringList = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 """A list in the settings file, ``a,b`` in a variable."""
 
 

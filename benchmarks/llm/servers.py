@@ -87,8 +87,9 @@ def nearedge(
     module: str = "nearedge",
     name: str = NEAREDGE,
 ) -> ServerSpec:
-    """Return an edge with a home and a key of its own below *scratch*, under *settings*."""
+    """Return an edge with a home and a key of its own below *scratch*, under *settings*, without limits."""
     home = Path(tempfile.mkdtemp(dir=scratch, prefix="home-"))
+    settings = {"edge_requests_per_minute": 0, **settings}
     given = {f"NEAREDGE_{key.upper()}": str(value) for key, value in settings.items()}
     return ServerSpec(
         name=name,

@@ -131,9 +131,9 @@ def _body(answer: httpx.Response) -> dict[str, Any]:
 
 
 def nearedge(scratch: Path, models: Sequence[str], *, name: str = NEAREDGE, **settings: object) -> ServerSpec:
-    """Return an edge that serves *models*, under *settings* and else as it comes."""
+    """Return an edge that serves *models*, without limits, under *settings* and else as it comes."""
     home = Path(tempfile.mkdtemp(dir=scratch, prefix="home-"))
-    given = {"edge_models": ",".join(models), **settings}
+    given = {"edge_models": ",".join(models), "edge_requests_per_minute": 0, **settings}
     return ServerSpec(
         name=name,
         command=(

@@ -1,127 +1,148 @@
-"""API keys: made, shown once, found again by their digest."""
+"""Making, listing, rotating and revoking keys, in the database that all edges of a fleet share."""
 
-import enum
-import hashlib
 import secrets
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from cachetools import TTLCache
-
-from edge.store import KeyRow, KeyStore
+from edge.accounts.key import Key, NewKey, digest, key_from, key_row, new_raw
+from edge.accounts.scopes import Scope
+from edge.accounts.tenants import DEFAULT_TENANT, NO_LIMITS, Limits, checked_name, tenant_from
+from edge.store import KeyStore, TenantStore
 from shared.clock import rfc3339
 
-PREFIX = "pg_"
-RANDOM_BYTES = 32
-CACHED_KEYS = 100_000
-LONGEST_KEY = 256
-"""Characters; nothing longer is hashed or looked up."""
+PAGE = 500
+
+DEFAULT_OVERLAP = timedelta(days=1)
+"""How long a rotated key goes on beside the one that takes over."""
+
+LONGEST_OVERLAP = timedelta(days=90)
 
 
-class Scope(enum.StrEnum):
-    """What a key opens."""
+class NoSuchTenant(Exception):
+    """There is no tenant of this id."""
 
-    INFERENCE = "inference"
-    SUPERADMIN = "superadmin"
+
+class NoSuchKey(Exception):
+    """There is no key of this id, or not of this tenant."""
+
+
+class KeyEnded(Exception):
+    """The key has been revoked or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A key as its owner may see it. The raw text is not part of it."""
+class KeyOrder:
+    """What a new key is to be like; the fields are those of ``Key``."""
 
-    id: str
     name: str
     scopes: frozenset[Scope]
-    created_at: str
-    revoked_at: str | None
-
-    @property
-    def active(self) -> bool:
-        return self.revoked_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key just made, with the ``raw`` text that is shown this once."""
-
-    key: Key
-    raw: str
-
-
-def digest(raw: str) -> str:
-    """Return the hex SHA-256 of a raw key. Plain hashing is enough: the key is 256 random bits."""
-    return hashlib.sha256(raw.encode("utf-8", "replace")).hexdigest()
+    tenant_id: str = DEFAULT_TENANT
+    models: frozenset[str] | None = None
+    regions: frozenset[str] | None = None
+    limits: Limits = NO_LIMITS
+    expires_at: datetime | None = None
 
 
 class KeyService:
-    """Makes, finds and revokes keys.
+    """Makes, lists, rotates and revokes keys. Every method raises StoreError when the database fails.
 
-    Answers, also "no such key", are kept for *cache_seconds*, by the full digest: a revoked key stops
-    within that time.
+    A *tenant_id* keeps a call to the keys of one tenant; None is all of them.
     """
 
     def __init__(
         self,
-        store: KeyStore,
+        keys: KeyStore,
+        tenants: TenantStore,
         *,
-        cache_seconds: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._keys = keys
+        self._tenants = tenants
         self._now = now
-        self._cache: TTLCache[str, Key | None] = TTLCache(CACHED_KEYS, cache_seconds, timer)
 
-    async def create(self, name: str, scopes: Iterable[Scope]) -> NewKey:
+    async def create(self, order: KeyOrder) -> NewKey:
         """Make a key.
 
         Raises:
-            StoreError: the database failed.
+            NoSuchTenant: there is no tenant of that id.
+            ValueError: the name is empty or too long, or the key would have expired already.
         """
-        raw = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
-        row = KeyRow(
-            id=f"key_{secrets.token_hex(8)}",
-            name=name,
-            scopes=" ".join(sorted(scopes)),
-            created_at=self._timestamp(),
-            revoked_at=None,
+        now = self._now()
+        if order.expires_at is not None and order.expires_at <= now:
+            raise ValueError("its expiry is in the past")
+        tenant = await self._tenants.find(order.tenant_id)
+        if tenant is None:
+            raise NoSuchTenant(f"there is no tenant {order.tenant_id}")
+        key = Key(
+            id=_new_id(),
+            tenant=tenant_from(tenant),
+            name=checked_name(order.name),
+            scopes=order.scopes,
+            created_at=rfc3339(now),
+            models=order.models,
+            regions=order.regions,
+            limits=order.limits,
+            expires_at=rfc3339(order.expires_at) if order.expires_at is not None else None,
         )
-        await self._store.add(row, digest(raw))
-        return NewKey(_key(row), raw)
+        raw = new_raw()
+        await self._keys.add(key_row(key, digest(raw)))
+        return NewKey(key, raw)
 
-    async def find(self, raw: str) -> Key | None:
-        """Return the active key with this raw text, None if there is none.
+    async def rotate(
+        self, key_id: str, *, overlap: timedelta = DEFAULT_OVERLAP, tenant_id: str | None = None
+    ) -> NewKey:
+        """Make a key that is like *key_id* but for its text, which goes on beside it for *overlap*.
+
+        The new one expires when the old one would have.
 
         Raises:
-            StoreError: the database failed, so nobody knows.
+            NoSuchKey: there is no such key.
+            KeyEnded: it has been revoked or has expired.
+            ValueError: the overlap is negative or too long.
         """
-        if not raw.startswith(PREFIX) or len(raw) > LONGEST_KEY:
-            return None
-        sha256 = digest(raw)
-        try:
-            return self._cache[sha256]
-        except KeyError:
-            pass
-        row = await self._store.find(sha256)
-        key = _key(row) if row is not None else None
-        found = key if key is not None and key.active else None
-        self._cache[sha256] = found
-        return found
+        if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+            raise ValueError(f"the overlap must be from 0 to {LONGEST_OVERLAP.days} days")
+        old = await self.get(key_id, tenant_id=tenant_id)
+        now = self._now()
+        key = replace(old, id=_new_id(), created_at=rfc3339(now), revoked_at=None, rotated_from=old.id)
+        raw = new_raw()
+        until = rfc3339(now + overlap)
+        if not await self._keys.replace(old.id, key_row(key, digest(raw)), until=until, at=rfc3339(now)):
+            raise KeyEnded(f"the key {key_id} has ended; make a new one")
+        return NewKey(key, raw)
 
-    async def all(self) -> Sequence[Key]:
-        """Return every key, revoked ones too, the oldest first."""
-        return [_key(row) for row in await self._store.all()]
+    async def get(self, key_id: str, *, tenant_id: str | None = None) -> Key:
+        """Return a key, also one that has ended.
 
-    async def revoke(self, key_id: str) -> bool:
-        """Revoke a key; False if there is no such active key."""
-        return await self._store.revoke(key_id, self._timestamp())
+        Raises:
+            NoSuchKey: there is no such key.
+        """
+        owned = await self._keys.get(key_id, tenant_id=tenant_id)
+        if owned is None:
+            raise NoSuchKey(f"there is no key {key_id}")
+        return key_from(owned)
 
-    def _timestamp(self) -> str:
-        return rfc3339(self._now())
+    async def page(
+        self, *, tenant_id: str | None = None, after: tuple[str, str] | None = None, limit: int
+    ) -> list[Key]:
+        """Return up to *limit* keys, ended ones too, the oldest first: those after the key of that creation
+        time and id."""
+        found = await self._keys.page(tenant_id=tenant_id, after=after, limit=limit)
+        return [key_from(owned) for owned in found]
+
+    async def all(self, *, tenant_id: str | None = None) -> AsyncIterator[Key]:
+        """Yield every key, ended ones too, the oldest first."""
+        after = None
+        while found := await self.page(tenant_id=tenant_id, after=after, limit=PAGE):
+            for key in found:
+                yield key
+            after = (found[-1].created_at, found[-1].id)
+
+    async def revoke(self, key_id: str, *, tenant_id: str | None = None) -> bool:
+        """Revoke a key; False if there is no such key or it is revoked already."""
+        return await self._keys.revoke(key_id, rfc3339(self._now()), tenant_id=tenant_id)
 
 
-def _key(row: KeyRow) -> Key:
-    scopes = frozenset(Scope(name) for name in row.scopes.split())
-    return Key(row.id, row.name, scopes, row.created_at, row.revoked_at)
+def _new_id() -> str:
+    return f"key_{secrets.token_hex(8)}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from edge.api.authorise import require_model
 from edge.api.responses import PgMetadata, Routing, Usage
 from edge.models.served import ServedModel
 
@@ -52,7 +53,12 @@ class Answer:
 
 
 def begin(request: Request, served: ServedModel, prefix: str) -> Answer:
-    """Begin the answer of *served* to *request*; its id starts with *prefix*."""
+    """Begin the answer of *served* to *request*; its id starts with *prefix*.
+
+    Raises:
+        ModelNotAllowed: the caller's key is for other models.
+    """
+    require_model(request.state.key, served.id)
     region: str = request.app.state.settings.edge_region
     return Answer(id=f"{prefix}{secrets.token_hex(12)}", model=served.id, region=region)
 

@@ -25,7 +25,7 @@ async def chat_completions(request: Request) -> Response:
     """Answer a chat, at once or as it is made."""
     body = await parse_json(request, ChatRequest)
     served = request.app.state.models.find_for(body.model, "chat")
-    if body.top_logprobs is not None and not body.logprobs:
+    if body.top_logprobs and not body.logprobs:
         raise InvalidField("top_logprobs: set logprobs to true as well", param="top_logprobs")
     asked = asked_tools(body)
     schema = _schema(body, asked)

@@ -63,6 +63,12 @@ def _refuse(body: CompletionRequest, keep: int, per_prompt: int, *, stream: bool
         raise InvalidField(
             f"prompt holds more than {MAX_PROMPTS} prompts; send several requests", param="prompt"
         )
+    if body.token_limit == 0 and not body.echo:
+        limit = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+        raise InvalidField(
+            f"{limit}: 0 makes no text; ask for 1 or more, or set echo to have the prompt scored",
+            param=limit,
+        )
     if per_prompt < keep:
         raise InvalidField(f"best_of: {per_prompt} is less than n, which is {keep}", param="best_of")
     if per_prompt > keep and stream:

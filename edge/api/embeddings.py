@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from edge.api.answer import begin
 from edge.api.leaving import unless_gone
+from edge.api.metered import metered
 from edge.api.parsing import parse_json
 from edge.api.requests import EmbeddingRequest
 from edge.errors import WorkerFailed
@@ -25,7 +26,7 @@ async def embeddings(request: Request) -> Response:
     body = await parse_json(request, EmbeddingRequest)
     served = request.app.state.models.find_for(body.model, "embedding")
     answer = begin(request, served, "emb-")
-    async with served.worker.request(Embed(body.inputs, body.dimensions)) as stream:
+    async with metered(request, served, Embed(body.inputs, body.dimensions)) as stream:
         vectors = await unless_gone(request.receive, _vectors(stream))
     answer.note_times(vectors.queue_ms, vectors.inference_ms)
     content = {

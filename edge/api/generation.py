@@ -11,6 +11,7 @@ from edge.api.answer import Answer, begin
 from edge.api.choices import Choices
 from edge.api.event_source import open_event_source
 from edge.api.leaving import unless_gone
+from edge.api.metered import metered
 from edge.api.requests import Sampling
 from edge.api.text_shape import TextShape
 from edge.errors import InvalidField, WorkerFailed
@@ -108,7 +109,7 @@ async def answer_text(request: Request, served: ServedModel, work: TextWork, *, 
     answer = begin(request, served, work.id_prefix)
     choices = Choices(count, work.per_prompt, answer)
     shape = work.shape(answer, choices)
-    opened = served.worker.request(*work.orders)
+    opened = metered(request, served, *work.orders, per_prompt=work.per_prompt)
     if stream:
         return await open_event_source(request, opened, shape, answer.headers)
     async with opened as events:

@@ -7,8 +7,10 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge.api.responses import ModelInfo, ModelList, ModelStatus
+from edge.api.authorise import require_model
+from edge.api.responses import ModelInfo, ModelList, ModelStatus, Pricing
 from edge.models import weights
+from edge.models.prices import MICRO, Price
 from edge.models.served import ServedModel
 from edge.workers.worker import State
 from shared.http.json import JsonResponse
@@ -18,9 +20,11 @@ REPOSITORY = "/models"
 
 
 async def list_models(request: Request) -> Response:
-    """List every model that this edge serves. One that was unloaded is not among them."""
+    """List every model that this edge serves and the key may be used for. One that was unloaded is not among
+    them."""
     settings = request.app.state.settings
-    data = await _described(request.app.state.models, settings.edge_region, settings.cache)
+    allowed = [served for served in request.app.state.models if request.state.key.may_use(served.id)]
+    data = await _described(allowed, settings.edge_region, settings.cache)
     content: ModelList = {"object": "list", "data": data}
     return JsonResponse(content)
 
@@ -28,6 +32,7 @@ async def list_models(request: Request) -> Response:
 async def get_model(request: Request) -> Response:
     """Describe one model, found by its id or an alias; either may hold slashes."""
     served = request.app.state.models.find(request.path_params["model"])
+    require_model(request.state.key, served.id)
     settings = request.app.state.settings
     (info,) = await _described([served], settings.edge_region, settings.cache)
     return JsonResponse(info)
@@ -63,9 +68,15 @@ def model_info(served: ServedModel, region: str, cache: Path) -> ModelInfo:
         "permission": [],
         "pg_regions": [region],
         "aliases": list(model.aliases),
+        "pricing": pricing(model.price),
     }
     if model.kind == "chat" or model.kind == "embedding":
         info["pg_model_type"] = model.kind
+        info["pg_pricing"] = {
+            "input_tokens": model.price.input / MICRO / 1000,
+            "output_tokens": model.price.output / MICRO / 1000,
+            "unit": "per_1k_tokens",
+        }
     if model.parameters:
         info["pg_parameters"] = model.parameters
     if model.context_tokens:
@@ -79,3 +90,16 @@ def model_info(served: ServedModel, region: str, cache: Path) -> ModelInfo:
             "speedup": dict(chosen.speedup) if chosen.speedup is not None else None,
         }
     return info
+
+
+def pricing(price: Price) -> Pricing:
+    """Return what *price* asks money for."""
+    asked = {
+        "input_per_million": price.input,
+        "cached_per_million": price.cached,
+        "output_per_million": price.output,
+        "per_minute": price.minute,
+        "per_thousand_characters": price.thousand_characters,
+    }
+    told: Pricing = {name: micro / MICRO for name, micro in asked.items() if micro}  # type: ignore[assignment]
+    return told

@@ -234,12 +234,29 @@ class VoiceList(TypedDict):
     data: list[VoiceInfo]
 
 
+class DurationUsage(TypedDict):
+    """What is billed: the recording's length."""
+
+    type: Literal["duration"]
+    seconds: float
+
+
+class WordLogprob(TypedDict):
+    """A word with its leading space, its bytes, and the mean log-probability of its tokens."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
 class Transcript(TypedDict):
     """``language`` is its ISO 639-1 code, ``duration`` the recording's length in seconds."""
 
     text: str
     language: str
     duration: float
+    usage: DurationUsage
+    logprobs: NotRequired[list[WordLogprob]]
     pg_metadata: PgMetadata
     routing: Routing
 
@@ -259,11 +276,20 @@ class TranscriptSegment(TypedDict):
     no_speech_prob: float
 
 
+class TranscriptWord(TypedDict):
+    """``start`` and ``end`` in seconds from the recording's beginning."""
+
+    word: str
+    start: float
+    end: float
+
+
 class VerboseTranscript(Transcript):
     """The answer to ``verbose_json``."""
 
-    task: Literal["transcribe"]
+    task: Literal["transcribe", "translate"]
     segments: list[TranscriptSegment]
+    words: NotRequired[list[TranscriptWord]]
 
 
 class TranscriptDelta(TypedDict):
@@ -271,6 +297,7 @@ class TranscriptDelta(TypedDict):
 
     type: Literal["transcript.text.delta"]
     delta: str
+    logprobs: NotRequired[list[WordLogprob]]
 
 
 class TranscriptDone(Transcript):
@@ -297,6 +324,24 @@ class WeightsInfo(TypedDict):
     speedup: dict[str, float] | None
 
 
+class TokenPricing(TypedDict):
+    """Prices of a thousand tokens, in units of the currency."""
+
+    input_tokens: float
+    output_tokens: float
+    unit: Literal["per_1k_tokens"]
+
+
+class Pricing(TypedDict):
+    """Prices in units of the currency; what is absent costs nothing."""
+
+    input_per_million: NotRequired[float]
+    cached_per_million: NotRequired[float]
+    output_per_million: NotRequired[float]
+    per_minute: NotRequired[float]
+    per_thousand_characters: NotRequired[float]
+
+
 class ModelInfo(TypedDict):
     id: str
     object: Literal["model"]
@@ -311,6 +356,8 @@ class ModelInfo(TypedDict):
     pg_max_tokens: NotRequired[int]
     pg_quantization: NotRequired[str]
     pg_weights: NotRequired[WeightsInfo]
+    pg_pricing: NotRequired[TokenPricing]
+    pricing: Pricing
     aliases: list[str]
 
 

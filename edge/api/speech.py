@@ -10,6 +10,7 @@ from starlette.responses import Response
 from edge.api.answer import begin
 from edge.api.held_stream import Chunks, HeldStream, hold_stream
 from edge.api.leaving import unless_gone
+from edge.api.metered import metered
 from edge.api.parsing import parse_json
 from edge.api.requests import SpeechRequest
 from edge.engines.audio.formats import FORMATS
@@ -40,7 +41,7 @@ async def speech(request: Request) -> Response:
         stream=bool(body.stream),
         caller=request.state.key.id,
     )
-    opened = served.worker.request(order)
+    opened = metered(request, served, order)
     try:
         if body.stream:
             return await open_audio(request, opened, audio.content_type, answer.headers)

@@ -4,16 +4,24 @@ from edge.accounts import Scope
 from edge.api import (
     chat,
     completions,
+    credit,
     docs,
     embeddings,
     health,
     internal_status,
+    metrics,
     model_control,
     models,
     speech,
+    tokens,
+    transcription_jobs,
     transcriptions,
+    translations,
+    usage,
     voices,
 )
+from edge.api.account_types import CreditsAnswer, GrantAnswer, UsageAnswer
+from edge.api.job_types import JobAccepted, JobInfo, JobList, JobResult
 from edge.api.model_types import (
     LoadAnswer,
     LoadRefusal,
@@ -30,11 +38,15 @@ from edge.api.requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
+    JobCancelQuery,
+    JobQuery,
     SpeechRequest,
     TranscriptionForm,
     TranscriptionQuery,
+    TranslationForm,
     VoicesQuery,
 )
+from edge.api.requests.accounts import CreditsQuery, GrantRequest, UsageQuery
 from edge.api.responses import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -52,10 +64,26 @@ from edge.api.responses import (
     VerboseTranscript,
     VoiceList,
 )
+from edge.api.token_types import (
+    NewToken,
+    RevokedToken,
+    RotateRequest,
+    TokenPage,
+    TokenRequest,
+    TokensQuery,
+)
+from edge.api.transcript import CONTENT_TYPES
 from edge.engines.audio.formats import FORMATS
 from shared import edge_status
 
 TEXT, AUDIO, MODELS, SERVICE = "Text", "Audio", "Models", "Service"
+ACCOUNTS = "Accounts"
+
+LOOKING = frozenset({Scope.INFERENCE, Scope.READ, Scope.SUPERADMIN})
+"""Who may see what there is: those that run models too, as the published clients do."""
+
+KEEPING = frozenset({Scope.KEYS, Scope.SUPERADMIN})
+"""Who may make and end keys."""
 
 BUSY = "Requests are in flight, and `force` was not set"
 
@@ -72,6 +100,7 @@ OPERATIONS = (
         response=ChatCompletion,
         event=ChatCompletionChunk | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions", completions.completions),
@@ -82,6 +111,7 @@ OPERATIONS = (
         response=TextCompletion,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/completions/stream", completions.completions_stream),
@@ -91,6 +121,7 @@ OPERATIONS = (
         body=CompletionRequest,
         event=TextCompletion | ErrorEvent,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/embeddings", embeddings.embeddings),
@@ -100,6 +131,7 @@ OPERATIONS = (
         body=EmbeddingRequest,
         response=EmbeddingList,
         headers=INFERENCE_HEADERS,
+        tokens=True,
     ),
     Operation(
         *("POST", "/v1/audio/speech", speech.speech),
@@ -112,7 +144,7 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/audio/voices", voices.list_voices),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="List the voices",
         tag=AUDIO,
         query=VoicesQuery,
@@ -130,20 +162,51 @@ OPERATIONS = (
         query=TranscriptionQuery,
         form=TranscriptionForm,
         response=Transcript | VerboseTranscript,
+        accepted=JobAccepted,
         event=TranscriptDelta | TranscriptDone | TranscriptError,
-        media=tuple(transcriptions.CONTENT_TYPES.values()),
-        headers=INFERENCE_HEADERS,
+        media=tuple(CONTENT_TYPES.values()),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
+    ),
+    Operation(
+        *("GET", "/v1/audio/transcriptions", transcription_jobs.transcription_jobs),
+        access=Scope.INFERENCE,
+        summary="Tell how a transcription job is, or list the jobs",
+        tag=AUDIO,
+        query=JobQuery,
+        response=JobResult | JobInfo | JobList,
+        accepted=JobInfo,
+        headers=("X-Pg-Audio-Seconds",),
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("DELETE", "/v1/audio/transcriptions", transcription_jobs.cancel_transcription_job),
+        access=Scope.INFERENCE,
+        summary="Cancel a transcription job",
+        tag=AUDIO,
+        query=JobCancelQuery,
+        response=JobResult | JobInfo,
+        errors={"404": "The caller has no such job"},
+    ),
+    Operation(
+        *("POST", "/v1/audio/translations", translations.translations),
+        access=Scope.INFERENCE,
+        summary="Translate a recording into English",
+        tag=AUDIO,
+        form=TranslationForm,
+        response=Transcript | VerboseTranscript,
+        media=("text/plain",),
+        headers=(*INFERENCE_HEADERS, "X-Pg-Audio-Seconds"),
     ),
     Operation(
         *("GET", "/v1/models", models.list_models),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="List the models served here",
         tag=MODELS,
         response=ModelList,
     ),
     Operation(
         *("GET", "/v1/models/status", models.model_status),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Tell which models are loaded",
         tag=MODELS,
         response=ModelStatus,
@@ -190,10 +253,72 @@ OPERATIONS = (
     ),
     Operation(
         *("GET", "/v1/models/{model:path}", models.get_model),
-        access=Access.ANY_KEY,
+        access=LOOKING,
         summary="Describe one model; its id may hold slashes",
         tag=MODELS,
         response=ModelInfo,
+    ),
+    Operation(
+        *("POST", "/v1/tokens", tokens.create_token),
+        access=KEEPING,
+        summary="Make an API key",
+        tag=ACCOUNTS,
+        body=TokenRequest,
+        response=NewToken,
+        status=201,
+        sealed=True,
+    ),
+    Operation(
+        *("GET", "/v1/tokens", tokens.list_tokens),
+        access=KEEPING,
+        summary="List API keys",
+        tag=ACCOUNTS,
+        query=TokensQuery,
+        response=TokenPage,
+    ),
+    Operation(
+        *("POST", "/v1/tokens/{id}/rotate", tokens.rotate_token),
+        access=KEEPING,
+        summary="Replace an API key by one with another text",
+        tag=ACCOUNTS,
+        body=RotateRequest,
+        body_required=False,
+        response=NewToken,
+        status=201,
+        sealed=True,
+        errors={"409": "The key has been revoked or has expired"},
+    ),
+    Operation(
+        *("DELETE", "/v1/tokens/{id}", tokens.revoke_token),
+        access=KEEPING,
+        summary="Revoke an API key",
+        tag=ACCOUNTS,
+        response=RevokedToken,
+    ),
+    Operation(
+        *("GET", "/v1/usage", usage.usage),
+        access=LOOKING,
+        summary="Report what was used, by day and model",
+        tag=ACCOUNTS,
+        query=UsageQuery,
+        response=UsageAnswer,
+    ),
+    Operation(
+        *("GET", "/v1/credits", credit.show_credits),
+        access=LOOKING,
+        summary="Tell what credits are left, and how it came to that",
+        tag=ACCOUNTS,
+        query=CreditsQuery,
+        response=CreditsAnswer,
+    ),
+    Operation(
+        *("POST", "/v1/credits/grants", credit.grant_credits),
+        access=Scope.SUPERADMIN,
+        summary="Give a tenant credits",
+        tag=ACCOUNTS,
+        body=GrantRequest,
+        response=GrantAnswer,
+        errors={"404": "There is no tenant of that id"},
     ),
     Operation(
         *("GET", "/health", health.health),
@@ -208,6 +333,13 @@ OPERATIONS = (
         summary="Tell the autorouter how busy each model is",
         tag=SERVICE,
         media=(edge_status.CONTENT_TYPE,),
+    ),
+    Operation(
+        *("GET", "/metrics", metrics.metrics),
+        access=Access.INTERNAL,
+        summary="Tell Prometheus the numbers of this edge",
+        tag=SERVICE,
+        media=("text/plain",),
     ),
     Operation(
         *("GET", "/openapi.json", docs.openapi),

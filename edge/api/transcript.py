@@ -1,10 +1,69 @@
 """A transcript in each of the formats that a client may ask for. Pure functions."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 from edge.workers.messages import Segment, Transcribed
+
+CONTENT_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
+"""Of the formats that are no JSON."""
+
+_LANGUAGE_OF_TRANSLATIONS = "english"
+"""As OpenAI says it."""
+
+_SYMBOLS = frozenset("%&@#*/\\_")
+"""What Unicode calls punctuation and is read aloud."""
+
+_MIN_PROBABILITY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How a transcript is to be shown."""
+
+    format: str = "json"
+    words: bool = False
+    """Tell the times of the words, in ``verbose_json``."""
+    logprobs: bool = False
+    punctuation: bool = True
+    translated: bool = False
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any]) -> Self:
+        """Return the presentation that ``asdict`` was taken of."""
+        return cls(**stored)
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether the engine must tell each word."""
+        return self.words or self.logprobs
+
+    def shown(self, segment: Segment) -> Segment:
+        """Return *segment* as its text is to be read."""
+        if self.punctuation:
+            return segment
+        words = segment.words and [[without_punctuation(word), *rest] for word, *rest in segment.words]
+        return replace(segment, text=without_punctuation(segment.text), words=words)
+
+
+def without_punctuation(text: str) -> str:
+    """Return *text* without punctuation marks, but for those within a word or a number.
+
+    Its leading space, which parts it from what is before, stays.
+    """
+    padded = f" {text} "
+    kept = "".join(
+        mark
+        for before, mark, after in zip(padded, padded[1:], padded[2:], strict=False)
+        if not unicodedata.category(mark).startswith("P")
+        or mark in _SYMBOLS
+        or (before.isalnum() and after.isalnum())
+    )
+    words = " ".join(kept.split())
+    return f" {words}" if words and text[:1].isspace() else words
 
 
 def plain(segments: Iterable[Segment]) -> str:
@@ -30,15 +89,56 @@ def vtt(segments: Sequence[Segment]) -> str:
     return f"WEBVTT\n\n{cues}"
 
 
-def verbose(segments: Sequence[Segment], end: Transcribed) -> dict[str, Any]:
-    """Return OpenAI's ``verbose_json``."""
-    return {
-        "task": "transcribe",
+_WRITERS = {"text": plain, "srt": srt, "vtt": vtt}
+
+
+def text_body(segments: Sequence[Segment], how: Presentation) -> str:
+    """Return the body of a format among ``CONTENT_TYPES``."""
+    return _WRITERS[how.format]([how.shown(segment) for segment in segments])
+
+
+def json_body(segments: Sequence[Segment], end: Transcribed, how: Presentation) -> dict[str, Any]:
+    """Return the transcript as JSON. ``text`` is formatted where srt or vtt is asked for."""
+    segments = [how.shown(segment) for segment in segments]
+    body: dict[str, Any] = {
+        "text": _WRITERS.get(how.format, plain)(segments),
         "language": end.language,
         "duration": end.duration,
-        "text": plain(segments),
-        "segments": [asdict(segment) for segment in segments],
+        "usage": usage(end),
     }
+    if how.logprobs:
+        body["logprobs"] = [entry for segment in segments for entry in logprobs(segment)]
+    if how.format == "verbose_json":
+        body |= {"task": "transcribe", "segments": [_segment(segment) for segment in segments]}
+        if how.words:
+            body["words"] = [_word(word) for segment in segments for word in segment.words or ()]
+        if how.translated:
+            body |= {"task": "translate", "language": _LANGUAGE_OF_TRANSLATIONS}
+    return body
+
+
+def usage(end: Transcribed) -> dict[str, Any]:
+    """Return what is billed: the seconds of the recording."""
+    return {"type": "duration", "seconds": end.duration}
+
+
+def logprobs(segment: Segment) -> list[dict[str, Any]]:
+    """Return the log-probability of every word of *segment*: of its tokens on average."""
+    return [
+        {"token": word, "bytes": list(word.encode()), "logprob": math.log(max(probability, _MIN_PROBABILITY))}
+        for word, _start, _end, probability in segment.words or ()
+    ]
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    fields = asdict(segment)
+    del fields["words"]
+    return fields
+
+
+def _word(word: Sequence[Any]) -> dict[str, Any]:
+    text, start, end, _probability = word
+    return {"word": text.strip(), "start": start, "end": end}
 
 
 def _clock(seconds: float, point: str) -> str:

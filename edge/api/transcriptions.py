@@ -1,10 +1,8 @@
 """``POST /v1/audio/transcriptions``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -12,65 +10,117 @@ from edge.api import transcript
 from edge.api.answer import Answer, begin
 from edge.api.event_source import open_event_source
 from edge.api.leaving import unless_gone
-from edge.api.parsing import parse_fields
+from edge.api.metered import metered
+from edge.api.recording_form import parse_recording
 from edge.api.requests import TranscriptionForm
+from edge.api.transcript import CONTENT_TYPES, Presentation
+from edge.api.transcription_jobs import accept
 from edge.errors import InvalidField, WorkerFailed
+from edge.models.served import ServedModel
 from edge.workers.messages import Event, Segment, Transcribe, Transcribed
 from edge.workers.stream import EventStream
 from shared.errors import ApiError
 from shared.http.json import JsonResponse
 
-MAX_FIELDS = 32
-CONTENT_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt"}
-
 
 async def transcriptions(request: Request) -> Response:
     """Transcribe a recording.
 
-    ``model`` in the query is the job contract: ``sync=true`` or ``stream=true`` says how to answer.
-    ``model`` only in the form is OpenAI's: the answer comes at once, or as events with ``stream=true``.
+    ``model`` in the query is the job contract: the answer is a job to poll, unless ``sync=true`` or
+    ``stream=true`` asks for the transcript or for events. ``model`` only in the form is OpenAI's: the answer
+    comes at once, or as events with ``stream=true``.
     """
-    query = dict(request.query_params)
-    asked = await _parse(request, query)
+    sent = await parse_recording(request, TranscriptionForm)
+    asked = sent.asked
     if asked.sync and asked.stream:
         raise InvalidField("stream: sync and stream cannot both be set", param="stream")
     if asked.model is None:
         raise InvalidField("model: name a speech-to-text model, in the query or in the form", param="model")
-    if "model" in query and not asked.sync and not asked.stream:
-        raise InvalidField(
-            "sync: asynchronous transcription jobs are not served; add sync=true or stream=true to the query",
-            param="sync",
-        )
+    how = _presentation(asked)
     served = request.app.state.models.find_for(asked.model, "stt")
     answer = begin(request, served, "transcript-")
-    opened = served.worker.request(
-        Transcribe(asked.file, asked.language, asked.prompt, asked.temperature or 0.0)
+    order = Transcribe(
+        audio=asked.file,
+        language=_language(asked.language, served),
+        prompt=asked.prompt,
+        temperature=asked.temperature or 0.0,
+        words=how.needs_words,
+        caller=request.state.key.id,
     )
+    if "model" in request.query_params and not asked.sync and not asked.stream:
+        return await accept(request, served, order, how, sent.filename, answer)
     if asked.stream:
-        return await open_event_source(request, opened, TranscriptShape(answer), answer.headers)
-    async with opened as stream:
-        segments, end = await unless_gone(request.receive, _all(stream))
+        opened = metered(request, served, order)
+        return await open_event_source(request, opened, TranscriptShape(answer, how), answer.headers)
+    return await transcribed(request, served, order, how, answer)
+
+
+def _presentation(asked: TranscriptionForm) -> Presentation:
+    wanted = asked.response_format or "json"
+    if asked.timestamp_granularities and wanted != "verbose_json":
+        raise InvalidField(
+            "timestamp_granularities: only verbose_json has timestamps; set response_format to it",
+            param="timestamp_granularities",
+        )
+    if asked.include and wanted != "json":
+        raise InvalidField(
+            "include: only json has log-probabilities; set response_format to it", param="include"
+        )
+    return Presentation(
+        format=wanted,
+        words="word" in (asked.timestamp_granularities or ()),
+        logprobs="logprobs" in (asked.include or ()),
+        punctuation=asked.punctuation is not False,
+    )
+
+
+def _language(asked: str | None, served: ServedModel) -> str | None:
+    """Return the language code that *asked* is, if the model, once loaded, knows it.
+
+    The engine refuses the same; here it is refused before there is a job.
+    """
+    if asked is None:
+        return None
+    code = asked.strip().lower()
+    known = served.worker.info.get("languages")
+    if known is None or code in known:
+        return code
+    if len(known) == 1:
+        reason = f"{served.id} understands {known[0]} only, not {asked[:20]!r}"
+    else:
+        reason = f"{asked[:20]!r} is no language of {served.id}; give an ISO 639-1 code such as en or fr"
+    raise InvalidField(f"language: {reason}", param="language")
+
+
+async def transcribed(
+    request: Request, served: ServedModel, order: Transcribe, how: Presentation, answer: Answer
+) -> Response:
+    """Return the transcript of *order* at once.
+
+    Raises:
+        ClientGone: the client left meanwhile.
+        ApiError: the worker refused the request or failed.
+    """
+    async with metered(request, served, order) as stream:
+        segments, end = await unless_gone(request.receive, heard(stream))
     answer.note_times(end.queue_ms, end.inference_ms)
-    return _response(asked.response_format or "json", segments, end, answer)
+    headers = answer.final_headers | {"X-Pg-Audio-Seconds": f"{end.duration:.3f}"}
+    # The published client reads JSON alone where it asked for subtitles of a translation.
+    if how.format in CONTENT_TYPES and (how.format == "text" or not how.translated):
+        body = transcript.text_body(segments, how)
+        return PlainTextResponse(body, headers=headers, media_type=CONTENT_TYPES[how.format])
+    content = transcript.json_body(segments, end, how)
+    return JsonResponse(
+        content | {"pg_metadata": answer.metadata, "routing": answer.routing}, headers=headers
+    )
 
 
-async def _parse(request: Request, query: Mapping[str, str]) -> TranscriptionForm:
-    try:
-        async with request.form(max_files=1, max_fields=MAX_FIELDS) as form:
-            fields = {name: value for name, value in form.items() if isinstance(value, str) and value}
-            return parse_fields({**fields, **query, "file": await _recording(form)}, TranscriptionForm)
-    except HTTPException as error:
-        raise InvalidField(f"file: {error.detail}", param="file") from None
+async def heard(stream: EventStream) -> tuple[list[Segment], Transcribed]:
+    """Return every segment and the end of a transcription.
 
-
-async def _recording(form: FormData) -> bytes:
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        raise InvalidField("file: send the recording as the file of a multipart form", param="file")
-    return await upload.read()
-
-
-async def _all(stream: EventStream) -> tuple[list[Segment], Transcribed]:
+    Raises:
+        ApiError: it ended in an error.
+    """
     segments = []
     async for _, event in stream:
         if isinstance(event, Segment):
@@ -80,38 +130,26 @@ async def _all(stream: EventStream) -> tuple[list[Segment], Transcribed]:
     raise WorkerFailed("The model's answer broke off")
 
 
-def _response(wanted: str, segments: list[Segment], end: Transcribed, answer: Answer) -> Response:
-    headers = answer.final_headers
-    if wanted in CONTENT_TYPES:
-        write = {"text": transcript.plain, "srt": transcript.srt, "vtt": transcript.vtt}[wanted]
-        return PlainTextResponse(write(segments), headers=headers, media_type=CONTENT_TYPES[wanted])
-    content: dict[str, Any] = {
-        "text": transcript.plain(segments),
-        "language": end.language,
-        "duration": end.duration,
-    }
-    if wanted == "verbose_json":
-        content = transcript.verbose(segments, end)
-    return JsonResponse(
-        content | {"pg_metadata": answer.metadata, "routing": answer.routing}, headers=headers
-    )
-
-
 class TranscriptShape:
     """OpenAI's transcript events. Their deltas joined are the text of the last event."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, how: Presentation) -> None:
         self._answer = answer
+        self._how = how
         self._text = ""
+        self._logprobs: list[dict[str, Any]] = []
 
     def opening(self) -> Iterable[dict[str, Any]]:
         return ()
 
     def feed(self, _index: int, event: Event) -> Iterable[dict[str, Any]]:
         if isinstance(event, Segment):
-            delta = event.text if self._text else event.text.lstrip()
+            segment = self._how.shown(event)
+            delta = segment.text if self._text else segment.text.lstrip()
+            if not delta:
+                return
             self._text += delta
-            yield {"type": "transcript.text.delta", "delta": delta}
+            yield {"type": "transcript.text.delta", "delta": delta} | self._told(segment)
         elif isinstance(event, Transcribed):
             self._answer.note_times(event.queue_ms, event.inference_ms)
             yield {
@@ -119,9 +157,17 @@ class TranscriptShape:
                 "text": self._text,
                 "duration": event.duration,
                 "language": event.language,
+                "usage": transcript.usage(event),
                 "pg_metadata": self._answer.metadata,
                 "routing": self._answer.routing,
-            }
+            } | ({"logprobs": self._logprobs} if self._how.logprobs else {})
+
+    def _told(self, segment: Segment) -> dict[str, Any]:
+        if not self._how.logprobs:
+            return {}
+        logprobs = transcript.logprobs(segment)
+        self._logprobs += logprobs
+        return {"logprobs": logprobs}
 
     def closing(self) -> Iterable[dict[str, Any]]:
         return ()

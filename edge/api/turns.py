@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge.api.requests import Message, TextPart
+from edge.api.requests import ImagePart, Message
 from edge.errors import InvalidField
 
 _ROLES = {"developer": "system", "function": "tool"}
@@ -42,9 +42,9 @@ def turns(messages: Sequence[Message], images: Images) -> list[dict[str, Any]]:
 def _parts(number: int, message: Message, images: Images) -> list[dict[str, Any]]:
     assert isinstance(message.content, list)
     return [
-        {"type": "text", "text": part.text}
-        if isinstance(part, TextPart)
-        else {"type": "image", "data": images[number, place]}
+        {"type": "image", "data": images[number, place]}
+        if isinstance(part, ImagePart)
+        else {"type": "text", "text": part.text}
         for place, part in enumerate(message.content)
     ]
 

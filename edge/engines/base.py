@@ -41,11 +41,6 @@ class Job:
         self.submitted = time.perf_counter()
 
     @property
-    def caller(self) -> str:
-        """Whose request it is; empty if it does not say."""
-        return getattr(self.request, "caller", "")
-
-    @property
     def cancelled(self) -> bool:
         return self._cancelled
 

@@ -1,12 +1,14 @@
-"""Several jobs at once on one thread, a step of each in turn."""
+"""An engine whose callers take turns."""
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
+
+from greenlet import greenlet
 
 from edge.engines.base import Cancelled, Job
 
@@ -14,63 +16,95 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+TURN_SECONDS = 0.05
+"""A pause in a turn that has not lasted as long is none: what costs nothing is no turn."""
+
+OPEN_PER_CALLER = 4
+"""Jobs of one caller that have begun and not ended: each of them holds its input and what it made of it."""
+
 
 class Turns(Generic[T]):
-    """Who is next: the callers in turn, and what each of them asked in turn, however much that is."""
+    """Decides whose turn is next. Callers take turns, and so do each caller's items among themselves.
 
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[T]] = OrderedDict()
+    At most *open_per_caller* items of a caller take turns; his others wait behind them in their order.
+    """
 
-    def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+    def __init__(self, open_per_caller: int = OPEN_PER_CALLER) -> None:
+        self._open_per_caller = open_per_caller
+        self._callers: OrderedDict[str, deque[T]] = OrderedDict()
 
-    def put(self, caller: str, item: T) -> None:
-        """Put *item* behind all others of *caller*; one who has nothing here comes after all who have."""
-        self._waiting.setdefault(caller, deque()).append(item)
+    def __bool__(self) -> bool:
+        return bool(self._callers)
 
-    def take(self) -> T:
-        """Remove and return what is next.
+    def add(self, caller: str, item: T) -> None:
+        self._callers.setdefault(caller, deque()).append(item)
 
-        Raises:
-            LookupError: nothing waits.
-        """
-        if not self._waiting:
-            raise LookupError("nothing waits")
-        caller, items = next(iter(self._waiting.items()))
+    def next(self) -> T:
+        """Return the item whose turn it is, and send its caller and it to the end of their lines."""
+        caller, items = next(iter(self._callers.items()))
+        self._callers.move_to_end(caller)
         item = items.popleft()
-        if items:
-            self._waiting.move_to_end(caller)
-        else:
-            del self._waiting[caller]
+        items.insert(min(len(items), self._open_per_caller - 1), item)
         return item
 
     def remove(self, caller: str, item: T) -> bool:
-        """Remove *item* of *caller*; return whether it was there."""
-        items = self._waiting.get(caller, deque())
-        if item not in items:
+        """Take *item* out; False if it is not there."""
+        items = self._callers.get(caller)
+        if items is None or item not in items:
             return False
         items.remove(item)
         if not items:
-            del self._waiting[caller]
+            del self._callers[caller]
         return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Running:
-    job: Job
-    steps: Generator[None, None, None]
+class _Task:
+    """A job and, once it has begun, where in its work it stands."""
+
+    def __init__(self, job: Job, caller: str, run: "Run") -> None:
+        self.job = job
+        self.caller = caller
+        self._run = run
+        self._work: greenlet | None = None
+        self._turn_ends = 0.0
+
+    @property
+    def begun(self) -> bool:
+        return self._work is not None
+
+    def take_turn(self) -> bool:
+        """Do a part of the job; False if it was the last. Raises what ends the job."""
+        if self._work is None:
+            self.job.check()
+            self._work = greenlet(lambda: self._run(self.job, self._pause))
+        self._turn_ends = time.monotonic() + TURN_SECONDS
+        self._work.switch()
+        return not self._work.dead
+
+    def _pause(self) -> None:
+        self.job.check()
+        work = greenlet.getcurrent()
+        if time.monotonic() > self._turn_ends and work.parent is not None:
+            work.parent.switch()
+            self.job.check()
 
 
-class TurnEngine(ABC):
-    """Runs many jobs on a thread of its own, a step at a time, as :class:`Turns` has it: a short one never
-    waits for the whole of a long one.
+Pause = Callable[[], None]
+Run = Callable[[Job, Pause], None]
 
-    A subclass implements :meth:`steps`. What it raises ends the job with that error. A job whose
-    caller leaves between two of its steps ends at once.
+
+class TurnsEngine(ABC):
+    """Does a part of each of many jobs in turn, on one thread: whoever asks for much delays nobody for long.
+
+    A subclass implements :meth:`run`, whose work may be left and taken up again wherever it pauses, however
+    deep in calls into a library: each job is a greenlet. What it raises ends the job with that error. A job
+    whose caller leaves ends at its next turn.
     """
 
+    open_per_caller = OPEN_PER_CALLER
+
     def __init__(self) -> None:
-        self._turns: Turns[_Running] = Turns()
+        self._turns: Turns[_Task] = Turns(self.open_per_caller)
         self._changed = threading.Condition()
         threading.Thread(target=self._serve, name=type(self).__name__, daemon=True).start()
 
@@ -79,53 +113,59 @@ class TurnEngine(ABC):
         return {}
 
     @abstractmethod
-    def steps(self, job: Job) -> Generator[None, None, None]:
-        """Answer *job*: emit its events, and yield where others may have their turn."""
+    def caller(self, job: Job) -> str:
+        """Return whose job it is; empty if nobody knows, then it is a stranger to every other."""
+
+    @abstractmethod
+    def run(self, job: Job, pause: Pause) -> None:
+        """Answer *job*: emit its events and return.
+
+        Call *pause* wherever others may have their turns; it raises Cancelled once the caller has left.
+        """
 
     def rest(self) -> None:  # noqa: B027 - most have nothing to give back
         """Give back what only work needs; called on the engine's thread once nothing waits any more."""
 
     def submit(self, job: Job) -> None:
-        self._wait(_Running(job, self.steps(job)))
-
-    def _wait(self, running: _Running) -> None:
-        # In this order: from the moment that it waits, a step may set what stops it.
-        running.job.on_cancel(lambda: self._drop(running))
+        task = _Task(job, self.caller(job) or f"stranger {id(job)}", self.run)
         with self._changed:
-            self._turns.put(running.job.caller, running)
+            self._turns.add(task.caller, task)
             self._changed.notify()
+        job.on_cancel(lambda: self._drop(task))
 
-    def _drop(self, running: _Running) -> None:
+    def _drop(self, task: _Task) -> None:
+        """End a job that has not begun; one that has finds out at its next turn."""
         with self._changed:
-            if not self._turns.remove(running.job.caller, running):
+            if task.begun or not self._turns.remove(task.caller, task):
                 return
-        running.steps.close()
-        running.job.finish(Cancelled())
+        task.job.finish(Cancelled())
 
-    def _next(self) -> _Running:
+    def _next(self) -> _Task:
         with self._changed:
-            self._changed.wait_for(lambda: len(self._turns))
-            return self._turns.take()
+            self._changed.wait_for(lambda: self._turns)
+            return self._turns.next()
 
     def _serve(self) -> None:
         while True:
-            self._step(self._next())
+            task = self._next()
+            error: BaseException | None = None
+            try:
+                goes_on = task.take_turn()
+            except Exception as caught:  # noqa: BLE001 - whatever a model raises ends this job only
+                goes_on, error = False, caught
+            if not goes_on:
+                with self._changed:
+                    removed = self._turns.remove(task.caller, task)
+                if removed:
+                    task.job.finish(error)
+            del task, error  # their payload and traceback must not outlive them until the next job comes
             with self._changed:
-                idle = not len(self._turns)
+                idle = not self._turns
             if idle:
-                try:
-                    self.rest()
-                except Exception:
-                    log.exception("the engine keeps what it could give back")
+                self._rest()
 
-    def _step(self, running: _Running) -> None:
+    def _rest(self) -> None:
         try:
-            running.job.check()
-            next(running.steps)
-        except StopIteration:
-            running.job.finish()
-        except Exception as error:  # noqa: BLE001 - whatever a model raises ends this job only
-            running.steps.close()
-            running.job.finish(error)
-        else:
-            self._wait(running)
+            self.rest()
+        except Exception:
+            log.exception("the engine keeps what it could give back")

@@ -1,15 +1,16 @@
 """The models that an edge can run, and where their files come from."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import ValidationError
 
+from edge.models.prices import FREE, Price
 from edge.models.schema import CatalogueSpec, ContentSpec, Converter, Engine, Kind, ModelSpec
 from shared.artifacts import Artifact, Origin, parse_source
 from shared.validation import reason
@@ -54,6 +55,7 @@ class CatalogueModel:
     options: Mapping[str, Any]
     files: Mapping[str, Artifact]
     derived: Mapping[str, Derived]
+    price: Price = FREE
 
     @property
     def pieces(self) -> tuple[Artifact | Derived, ...]:
@@ -89,6 +91,12 @@ class Catalogue:
     def resolve(self, name: str) -> CatalogueModel | None:
         """Return the model whose id or alias is *name*."""
         return self._by_name.get(name.lower())
+
+    def priced(self, prices: Mapping[str, Price]) -> Self:
+        """Return the same models, those whose ids are in *prices* with these instead of their own."""
+        return type(self)(
+            tuple(replace(model, price=prices.get(model.id, model.price)) for model in self._models)
+        )
 
 
 def load_catalogue(file: Path | None = None) -> Catalogue:
@@ -137,6 +145,7 @@ def _model(spec: ModelSpec) -> CatalogueModel:
             )
             for role, item in spec.derived.items()
         },
+        price=spec.prices.price,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from edge.models.prices import PriceSpec
 from shared.artifacts import SourceError, parse_source
 
 Engine = Literal["llm", "embed", "kokoro", "hibari", "whisper"]
@@ -102,6 +103,7 @@ class ModelSpec(Spec):
     context_tokens: Count | None = None
     capabilities: list[Capability]
     options: dict[str, str | int | float | bool] = {}
+    prices: PriceSpec = PriceSpec()
     files: dict[Role, FileSpec] = {}
     derived: dict[Role, DerivedSpec] = {}
 

@@ -153,6 +153,8 @@ class ServedModels:
                 kind=settings.edge_kv,
             )
             options |= asdict(plan) | {"step_ms": settings.edge_step_ms}
+        if model.engine == "whisper":
+            options["max_audio_seconds"] = settings.edge_audio_limit_minutes * 60
         named = {role: str(path) for role, path in files.items()}
         return Load(
             self._engines[model.engine],

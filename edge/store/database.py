@@ -1,43 +1,50 @@
-"""Opens the database file."""
+"""A database as the rest of the edge sees it: work done in a transaction, within a time."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import URL, event
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from edge.store.tables import metadata
+from edge.store.errors import StoreError
+from edge.store.migrate import is_current, migrate
 
 T = TypeVar("T")
 
-BUSY_SECONDS = 2.0
-"""How long a statement waits for another process's write lock."""
-
 DEADLINE_SECONDS = 5.0
-"""How long any use of the database may take."""
+"""How long any use of a database may take."""
 
-
-_BEGIN = "nearedge_begin"
-"""Execution option: the statement that opens the transaction."""
-
-
-class StoreError(Exception):
-    """The database did not do what was asked; the message says why."""
+MIGRATION_SECONDS = 120.0
+"""How long bringing it to the newest schema may take, waiting for another process that does included."""
 
 
 class Database:
-    """An open database. Use :func:`open_database`."""
+    """An open database, named *name* in errors. Use ``open_sqlite`` or ``open_postgresql``.
 
-    def __init__(self, engine: AsyncEngine, file: Path) -> None:
+    *reading*, *writing* and *migrating* are the execution options that a transaction of each kind
+    begins with.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        name: str,
+        *,
+        reading: Mapping[str, Any],
+        writing: Mapping[str, Any],
+        migrating: Mapping[str, Any],
+    ) -> None:
         self._engine = engine
-        self._file = file
+        self._name = name
+        self._reading = reading
+        self._writing = writing
+        self._migrating = migrating
         self._running: set[asyncio.Task[Any]] = set()
+
+    def __str__(self) -> str:
+        return self._name
 
     async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Return what *work* does on one state of the database; it never waits for a writer.
@@ -45,36 +52,55 @@ class Database:
         Raises:
             StoreError: the database failed or did not answer in time.
         """
-        return await self._run("BEGIN", work)
+        return await self._run(self._reading, work, DEADLINE_SECONDS)
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Return what *work* does while it holds the write lock, and commit it.
+        """Return what *work* does, and commit it. It is carried to its end even if it does not answer in
+        time, or its caller is cancelled.
 
-        Taking the lock at the start makes a transaction wait its turn instead of failing half-way. One that
-        does not answer in time, or whose caller is cancelled, is still carried to its end.
+        On SQLite it holds the write lock from its start, so that writers take turns instead of failing
+        half-way. On PostgreSQL they run side by side: what decides must be read ``with_for_update()``.
 
         Raises:
             StoreError: the database failed or did not answer in time.
         """
-        return await self._run("BEGIN IMMEDIATE", work)
+        return await self._run(self._writing, work, DEADLINE_SECONDS)
 
-    async def _run(self, begin: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def migrate(self) -> None:
+        """Bring the schema to the newest one that this code knows.
+
+        Raises:
+            NewerDatabase: it has a newer one.
+            StoreError: the database failed or did not answer in time.
+        """
+        if not await self.read(lambda connection: connection.run_sync(is_current)):
+            await self._run(
+                self._migrating, lambda connection: connection.run_sync(migrate), MIGRATION_SECONDS
+            )
+
+    async def _run(
+        self, options: Mapping[str, Any], work: Callable[[AsyncConnection], Awaitable[T]], seconds: float
+    ) -> T:
         # A task of its own, which nothing cancels: SQLAlchemy answers the cancelling of a statement with a
         # task that never ends, and keeps the process from ending.
-        task = asyncio.create_task(self._transact(begin, work))
+        task = asyncio.create_task(self._transact(options, work))
         self._running.add(task)
         task.add_done_callback(self._forget)
         try:
-            with anyio.fail_after(DEADLINE_SECONDS):
+            with anyio.fail_after(seconds):
                 return await asyncio.shield(task)
         except TimeoutError as error:
-            raise StoreError(f"{self._file} did not answer within {DEADLINE_SECONDS:g} s") from error
+            raise StoreError(f"{self} did not answer within {seconds:g} s") from error
         except SQLAlchemyError as error:
-            raise StoreError(f"{self._file}: {getattr(error, 'orig', None) or error}") from error
+            raise StoreError(f"{self}: {_reason(error)}") from error
+        except StoreError as error:
+            raise type(error)(f"{self}: {error}") from error
 
-    async def _transact(self, begin: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _transact(
+        self, options: Mapping[str, Any], work: Callable[[AsyncConnection], Awaitable[T]]
+    ) -> T:
         async with self._engine.connect() as connection:
-            await connection.execution_options(**{_BEGIN: begin})
+            await connection.execution_options(**options)
             async with connection.begin():
                 return await work(connection)
 
@@ -91,54 +117,6 @@ class Database:
             await self._engine.dispose()
 
 
-def database_file(home: Path) -> Path:
-    """Return where the database of a node lies."""
-    return home / "nearedge.db"
-
-
-@asynccontextmanager
-async def open_database(file: Path) -> AsyncIterator[Database]:
-    """Open the SQLite database *file*, made with its tables if it does not exist yet.
-
-    Several processes may open it at once: it is in WAL mode, and the tables are made under a write lock.
-
-    Raises:
-        StoreError: the file cannot be opened or is no database.
-    """
-    _make_private(file)
-    url = URL.create("sqlite+aiosqlite", database=str(file))
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine.sync_engine, "connect", _prepare)
-    event.listen(engine.sync_engine, "begin", _begin)
-    database = Database(engine, file)
-    try:
-        await database.write(lambda connection: connection.run_sync(metadata.create_all))
-        yield database
-    finally:
-        await database.close()
-
-
-def _make_private(file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-    except OSError as error:
-        raise StoreError(f"{file} cannot be made: {error.strerror}") from error
-    # Seen here and not by opening it: closing a file drops this process's SQLite locks on it.
-    if not file.is_file() or not os.access(file, os.R_OK | os.W_OK):
-        raise StoreError(f"{file} is no file that can be read and written")
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver opens no transactions by itself: _begin does
-    try:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA synchronous=NORMAL")
-    except BaseException:
-        connection.close()  # the pool forgets it, and its thread would outlive the event loop
-        raise
-
-
-def _begin(connection: Any) -> None:
-    connection.exec_driver_sql(connection.get_execution_options()[_BEGIN])
+def _reason(error: SQLAlchemyError) -> str:
+    """Return what the database itself says, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

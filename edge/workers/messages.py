@@ -8,7 +8,7 @@ tells the worker to end.
     gateway → worker   Load, Submit(id, request), Cancel(id), Ping
     worker → gateway   Ready, LoadFailed, Emit(id, event), Finished(id), Failed(id, …), Pong
     request            Generate, Embed, Speak, Transcribe
-    event              Text, ToolCall, Generated, Vectors, Audio, Spoken, Segment, Transcribed
+    event              Text, ToolCall, Generated, Vectors, Audio, Spoken, Heard, Segment, Transcribed
 """
 
 import struct
@@ -103,12 +103,19 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class Transcribe:
-    """Transcribe *audio*, a file of any container that PyAV can open."""
+    """Transcribe *audio*, a file of any container that PyAV can open, or *translate* it into English.
+
+    With ``words`` every segment tells the times of its words, which takes longer.
+    """
 
     audio: bytes
     language: str | None = None
     prompt: str | None = None
     temperature: float = 0.0
+    translate: bool = False
+    words: bool = False
+    caller: str = ""
+    """Whose request it is: callers get their turns alike, however much each of them asks."""
 
 
 Request = Generate | Embed | Speak | Transcribe
@@ -151,8 +158,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The end of a generation. ``finish_reason`` is ``stop``, ``length`` or ``tool_calls``; times in
-    milliseconds. ``cached_tokens`` of the prompt's were not computed again."""
+    """The end of a generation. ``finish_reason`` is ``stop``, ``length``, ``tool_calls``, or ``cancelled``
+    when the caller left; times in milliseconds. ``cached_tokens`` of the prompt's were not computed again."""
 
     finish_reason: str
     prompt_tokens: int
@@ -200,8 +207,19 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """How far a transcription is: ``seconds`` of the ``duration`` of the audio, both in seconds."""
+
+    seconds: float
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A transcribed stretch of audio; ``start`` and ``end`` in seconds from the beginning."""
+    """A transcribed stretch of audio; ``start`` and ``end`` in seconds from the beginning.
+
+    ``words``, if they were asked for, joined are the text; each is ``[word, start, end, probability]``.
+    """
 
     id: int
     seek: int
@@ -213,6 +231,7 @@ class Segment:
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    words: list[list[Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +244,7 @@ class Transcribed:
     inference_ms: float = 0.0
 
 
-Event = Text | ToolCall | Generated | Vectors | Audio | Spoken | Segment | Transcribed
+Event = Text | ToolCall | Generated | Vectors | Audio | Spoken | Heard | Segment | Transcribed
 
 
 # Envelopes
@@ -303,7 +322,7 @@ Message = Load | Submit | Cancel | Ping | Ready | LoadFailed | Emit | Finished |
 
 _TYPES: tuple[type[Any], ...] = (
     *(Generate, Embed, Speak, Transcribe),
-    *(Text, ToolCall, Generated, Vectors, Audio, Spoken, Segment, Transcribed),
+    *(Text, ToolCall, Generated, Vectors, Audio, Spoken, Heard, Segment, Transcribed),
     *(Load, Submit, Cancel, Ping, Ready, LoadFailed, Emit, Finished, Failed, Pong),
 )
 _BY_TAG = {cls.__name__: cls for cls in _TYPES}

@@ -153,8 +153,12 @@ class WorkerProcess:
     def _take(self, message: Message) -> None:
         if isinstance(message, Emit):
             request = self._open.get(message.id)
-            if request is not None and request.cancelled_at is None:
+            if request is None:
+                return
+            if request.cancelled_at is None:
                 request.stream.put(request.index, message.event)
+            else:
+                request.stream.tally.take(request.index, message.event)
         elif isinstance(message, Finished | Failed):
             request = self._open.pop(message.id, None)
             if request is not None:

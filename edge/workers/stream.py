@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edge.errors import InvalidField, WorkerFailed
 from edge.workers.messages import Audio, Event, Failed, Finished, Vectors
+from edge.workers.tally import Tally
 
 MAX_WAITING_EVENTS = 16_384
 """Above it the reader is too slow to be served: more than a whole generation lies unread."""
@@ -37,10 +38,23 @@ class EventStream:
         self._waiter: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._patient_until = 0.0
+        self.tally = Tally(size)
+        self.before_end: Callable[[], Awaitable[None]] | None = None
+        """Called before the reader is told of the end, whose wait may be cancelled and taken up again."""
+
+    @property
+    def failure(self) -> Failed | None:
+        """What ended the requests, if they did not end well."""
+        return self._failure
+
+    @property
+    def ended(self) -> bool:
+        return self._running == 0 or self._failure is not None
 
     def put(self, index: int, event: Event) -> None:
         if self._failure is not None:
             return
+        self.tally.take(index, event)
         if isinstance(event, _LARGE):
             self._waiting_bytes += len(event.data)
         if len(self._events) >= MAX_WAITING_EVENTS or self._waiting_bytes > MAX_WAITING_BYTES:
@@ -66,7 +80,7 @@ class EventStream:
 
     async def __anext__(self) -> tuple[int, Event]:
         while not self._events:
-            self._refuse_at_end()
+            await self._refuse_at_end()
             await self._change()
         index, event = self._events.popleft()
         if isinstance(event, _LARGE):
@@ -87,7 +101,7 @@ class EventStream:
             if self._alarm is None:
                 self._alarm = loop.call_at(deadline, self._ring)
             while not self._events:
-                self._refuse_at_end()
+                await self._refuse_at_end()
                 if loop.time() >= deadline:
                     return []
                 await self._change()
@@ -96,7 +110,9 @@ class EventStream:
         self._waiting_bytes = 0
         return events
 
-    def _refuse_at_end(self) -> None:
+    async def _refuse_at_end(self) -> None:
+        if self.ended and self.before_end is not None:
+            await self.before_end()
         if self._failure is not None:
             if self._failure.invalid:
                 raise InvalidField(self._failure.message, param=self._failure.param)
@@ -123,6 +139,11 @@ class EventStream:
             await self._waiter
         finally:
             self._waiter = None
+
+    async def drained(self) -> None:
+        """Wait until the worker has let go of every request, after :meth:`close`: the tally is final then."""
+        while not self.ended:
+            await self._change()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

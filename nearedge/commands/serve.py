@@ -62,6 +62,7 @@ def edge(
     """Run one edge until SIGTERM or Ctrl-C."""
     from edge.app import build_app
     from edge.models.catalogue import CatalogueError, load_catalogue
+    from edge.models.prices import PricesError, read_prices
     from edge.models.served import NotInstalledError, ServedModels, UnknownModelError
     from nearedge import parent
     from shared import logs, regions, server
@@ -82,11 +83,15 @@ def edge(
                 code=2,
             )
         settings = settings.model_copy(update={"edge_region": here.id})
-        models = ServedModels(load_catalogue(), settings)
+        catalogue = load_catalogue()
+        if settings.edge_prices_file is not None:
+            catalogue = catalogue.priced(read_prices(settings.edge_prices_file, catalogue))
+        models = ServedModels(catalogue, settings)
         listener = server.bind(settings.edge_host, settings.edge_port)
     except (
         regions.RegionsError,
         CatalogueError,
+        PricesError,
         NotInstalledError,
         UnknownModelError,
         server.BindError,

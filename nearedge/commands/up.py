@@ -37,7 +37,7 @@ def up(
         with grid.lock(settings.home):
             grid.check_ports(port, len(plan.members))
             _fetch(settings)
-            keys = grid_keys.renew(settings.home)
+            keys = grid_keys.renew(settings.home, settings.fleet_url)
             err.print("Starting the grid: every edge loads its models…")
             show = welcome.print_json if as_json else welcome.print_table
             anyio.run(grid.Grid(plan, settings).run, lambda: show(plan, keys))

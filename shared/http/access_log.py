@@ -1,6 +1,7 @@
 """One log line per request, without anything secret."""
 
 import logging
+import re
 import time
 from urllib.parse import quote
 
@@ -21,6 +22,10 @@ SAFE = "/!$&'()*+,:;=@"
 """What stands in a path as it is, besides letters, digits and ``-._~`` (RFC 3986, 3.3)."""
 
 
+PLAIN = re.compile(r"[A-Za-z0-9/._~-]*")
+"""Paths that quoting leaves as they are."""
+
+
 class AccessLogMiddleware:
     """Log method, path, status, size and time of every request.
 
@@ -39,7 +44,7 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        path = quote(scope["path"], safe=SAFE)
+        path = scope["path"] if PLAIN.fullmatch(scope["path"]) else quote(scope["path"], safe=SAFE)
         status = 0
         sent_bytes = 0
 

@@ -3,7 +3,6 @@
 import random
 import re
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.logs import REQUEST_ID
@@ -11,6 +10,8 @@ from shared.logs import REQUEST_ID
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 _ID_BITS = 96
+
+HEADER = b"x-request-id"
 
 
 class RequestIdMiddleware:
@@ -26,13 +27,15 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        given = next((value for name, value in scope["headers"] if name == HEADER), b"")
         request_id = given.decode() if _ACCEPTABLE.fullmatch(given) else _new_id()
+        raw_id = request_id.encode()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                others = [header for header in message.get("headers", ()) if header[0] != HEADER]
+                message["headers"] = [*others, (HEADER, raw_id)]
             await send(message)
 
         token = REQUEST_ID.set(request_id)

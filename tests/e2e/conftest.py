@@ -21,6 +21,8 @@ from tests.e2e.services import (
 )
 
 QUIET_DRAIN = {"drain_delay_seconds": 0.2, "drain_seconds": 10}
+NO_LIMIT = {"edge_requests_per_minute": 0}
+"""Tests send more in a minute than a key may by default."""
 
 
 _MEASURED = pytest.StashKey[list[str]]()
@@ -65,7 +67,9 @@ def grid(
 ) -> Iterator[Grid]:
     """The default grid, as ``nearedge up`` starts it. Tests that break something break nyc-01."""
     home = tmp_path_factory.mktemp("grid")
-    settings = QUIET_DRAIN | {"autorouter_trusted_proxies": "127.0.0.1/32", "geoip_file": geoip_file}
+    settings = (
+        QUIET_DRAIN | NO_LIMIT | {"autorouter_trusted_proxies": "127.0.0.1/32", "geoip_file": geoip_file}
+    )
     arguments = ("up", "--json", "--port", free_ports(3), "--home", home / "state")
     with service(home / "log", *arguments, **settings) as up:
         yield Grid.parse(up.read_line(), home / "state", up)
@@ -119,7 +123,7 @@ def lone_edge(_no_foreign_settings: None, tmp_path: Path) -> Callable[..., Abstr
     def start(**settings: object) -> Iterator[LoneEdge]:
         port = free_ports(1)
         key = create_key(tmp_path, "inference")["key"]
-        settings = QUIET_DRAIN | {"edge_models": "smollm2-135m-instruct"} | settings
+        settings = QUIET_DRAIN | NO_LIMIT | {"edge_models": "smollm2-135m-instruct"} | settings
         arguments = ("edge", "--region", "yul-01", "--port", port, "--home", tmp_path)
         with service(tmp_path / "log", *arguments, **settings) as running:
             url = f"http://127.0.0.1:{port}"

@@ -64,7 +64,6 @@ def test_audio_that_is_no_audio(http: httpx.Client, audio: bytes, stream: bool) 
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"model": "whisper-1"}, "sync=true or stream=true"),
         ({"sync": "true"}, "speech-to-text model"),
         ({**WHISPER, "stream": "true"}, "sync and stream"),
         ({**WHISPER, "sync": "perhaps"}, "boolean"),
@@ -73,6 +72,9 @@ def test_audio_that_is_no_audio(http: httpx.Client, audio: bytes, stream: bool) 
         ({**WHISPER, "temperature": "nan"}, "finite|less than"),
         ({**WHISPER, "temperature": "warm"}, "number"),
         ({**WHISPER, "model": "kokoro-82m"}, "cannot do this; whisper-tiny.en can"),
+        ({**WHISPER, "language": "fr"}, "whisper-tiny.en understands en only, not 'fr'"),
+        ({"model": "whisper-1", "language": "fr"}, "whisper-tiny.en understands en only, not 'fr'"),
+        ({**WHISPER, "timestamp_granularities[]": "word"}, "set response_format to it"),
     ],
     ids=lambda value: "&".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )

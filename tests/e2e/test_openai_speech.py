@@ -128,6 +128,43 @@ def test_transcription_with_all_details(client: openai.OpenAI, recording: bytes)
     assert word_error_rate(SENTENCE, answer.text) <= 0.1
 
 
+def test_transcription_with_words(client: openai.OpenAI, recording: bytes) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=("a.wav", recording),
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+
+    assert answer.words
+    assert answer.segments
+    assert word_error_rate(SENTENCE, " ".join(word.word for word in answer.words)) <= 0.1
+    starts = [word.start for word in answer.words]
+    assert starts == sorted(starts)
+    assert all(0 <= word.start <= word.end <= answer.duration + 0.5 for word in answer.words)
+    assert answer.usage is not None
+    assert answer.usage.seconds == pytest.approx(decode(recording).seconds, abs=0.2)
+
+
+def test_transcription_with_log_probabilities(client: openai.OpenAI, recording: bytes) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=("a.wav", recording), include=["logprobs"], chunking_strategy="auto"
+    )
+
+    assert answer.logprobs
+    assert "".join(entry.token or "" for entry in answer.logprobs).strip() == answer.text
+    assert all(-20 < (entry.logprob or 0.0) <= 0 for entry in answer.logprobs)
+    assert answer.usage is not None
+    assert answer.usage.type == "duration"
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_translation_needs_a_model_of_many_languages(client: openai.OpenAI, recording: bytes) -> None:
+    with pytest.raises(openai.BadRequestError, match="whisper-base") as refused:
+        client.audio.translations.create(model="whisper-1", file=("a.wav", recording))
+    assert refused.value.param == "model"
+
+
 def test_streamed_transcription(client: openai.OpenAI, recording: bytes) -> None:
     stream = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", recording), stream=True)
     text = ""

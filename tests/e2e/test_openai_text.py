@@ -196,6 +196,35 @@ def test_completion_of_tokens(client: openai.OpenAI) -> None:
     assert several.choices[0].text == one.choices[0].text
 
 
+def test_a_prompt_is_scored_without_a_completion(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "prompt": [PROMPT, "é è"], "echo": True, "logprobs": 2}
+    scored = client.completions.create(**asked, max_tokens=0)
+    chunks = list(client.completions.create(**asked, max_tokens=0, stream=True))
+    longer = client.completions.create(**asked, max_tokens=2, temperature=0)
+
+    assert [choice.text for choice in scored.choices] == [PROMPT, "é è"]
+    assert [choice.finish_reason for choice in scored.choices] == ["length", "length"]
+    for choice, continued in zip(scored.choices, longer.choices, strict=True):
+        assert choice.logprobs is not None
+        assert continued.logprobs is not None
+        assert choice.logprobs.token_logprobs is not None
+        assert choice.logprobs.token_logprobs[0] is None
+        assert all(one < 0 for one in choice.logprobs.token_logprobs[1:] if one is not None)
+        for name, values in choice.logprobs:
+            assert values == getattr(continued.logprobs, name)[:-2]
+        told = [chunk.choices[0] for chunk in chunks if chunk.choices[0].index == choice.index]
+        assert [one.finish_reason for one in told] == [None, "length"]
+        assert (told[0].text, told[0].logprobs, told[1].text) == (choice.text, choice.logprobs, "")
+    assert scored.usage is not None
+    assert scored.usage.completion_tokens == 0
+    assert (
+        scored.usage.total_tokens
+        == scored.usage.prompt_tokens
+        == sum(len(choice.logprobs.tokens or []) for choice in scored.choices if choice.logprobs)
+    )
+    assert chunks[-1].usage == scored.usage
+
+
 def test_models(client: openai.OpenAI) -> None:
     listed = {model.id: model for model in client.models.list()}
 

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 from polargrid import NotFoundError, PolarGrid, PolarGridSync, ServerError, ValidationError
-from polargrid.types import TranscriptionStreamDelta, TranscriptionStreamDone, TTSVoice
+from polargrid.types import (
+    TranscriptionJobInfo,
+    TranscriptionJobStatus,
+    TranscriptionStreamDelta,
+    TranscriptionStreamDone,
+    TTSVoice,
+)
 
 from tests.e2e.audio import SENTENCE, Sound, decode, from_pcm, word_error_rate
 from tests.e2e.grids import Grid
@@ -192,8 +198,51 @@ async def test_errors(client: PolarGrid, recording: bytes) -> None:
         await client.transcribe(b"this is no sound", {"model": "whisper-1"})
     with pytest.raises(ValidationError):
         await client.transcribe(b"this is no sound", {"model": "whisper-1", "stream": False})
-    with pytest.raises(ValidationError, match="sync=true or stream=true"):
-        await client.transcribe_async(recording)
+    with pytest.raises(ValidationError, match="understands en only"):
+        await client.transcribe_async(recording, language="fr")
+    with pytest.raises(ValidationError, match="cannot translate"):
+        await client.translate(recording, {"model": "whisper-1"})
+    with pytest.raises(NotFoundError, match="no job"):
+        await client.get_transcription_job("job_transcription_0")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wanted", ["json", "text", "verbose_json"])
+async def test_transcribe_and_wait(client: PolarGrid, recording: bytes, wanted: str) -> None:
+    seen: list[TranscriptionJobInfo] = []
+    done = await client.transcribe_and_wait(
+        recording, response_format=wanted, poll_interval=0.05, on_progress=seen.append
+    )
+
+    assert word_error_rate(SENTENCE, done.text) <= 0.1
+    assert (done.status, done.language) == ("completed", "en")
+    assert done.duration == pytest.approx(decode(recording).seconds, abs=0.2)
+    progress = [info.progress or 0.0 for info in seen]
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
+    assert done.job_id is not None
+    assert (await client.get_transcription_result(done.job_id)) == done
+
+
+@pytest.mark.anyio
+async def test_a_job_step_by_step(client: PolarGrid, recording: bytes) -> None:
+    accepted = await client.transcribe_async(recording)
+    info = await client.get_transcription_job(accepted.job_id)
+
+    assert accepted.status == "accepted"
+    assert accepted.metadata.audio_format == "wav"
+    assert accepted.metadata.estimated_duration_seconds == pytest.approx(decode(recording).seconds, abs=0.2)
+    assert accepted.metadata.model == "whisper-tiny.en"
+    assert info.status in (
+        *(TranscriptionJobStatus.ACCEPTED, TranscriptionJobStatus.PROCESSING),
+        TranscriptionJobStatus.COMPLETED,
+    )
+
+
+@pytest.mark.anyio
+async def test_a_job_whose_recording_is_none_fails(client: PolarGrid) -> None:
+    with pytest.raises(RuntimeError, match=r"no audio that can be decoded.*invalid_value"):
+        await client.transcribe_and_wait(b"this is no sound", poll_interval=0.05)
 
 
 def test_the_synchronous_client(sync_client: PolarGridSync, recording: bytes) -> None:

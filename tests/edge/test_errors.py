@@ -27,7 +27,8 @@ def test_every_error_can_be_told(error: type[ApiError]) -> None:
     response = error_response(raised)
     assert response.status_code == raised.status >= 400
     assert raised.body()["detail"] == raised.body()["error"]["message"] != ""
-    assert ("retry-after" in response.headers) == (raised.status == 503)
+    later = raised.status in {429, 503} or isinstance(raised, errors.IdempotencyInProgress)
+    assert ("retry-after" in response.headers) == later
     assert ("www-authenticate" in response.headers) == (raised.status == 401)
 
 

@@ -69,7 +69,9 @@ def test_the_commands_are_those_that_were_promised() -> None:
     assert every_command().keys() == {
         *("up", "autorouter", "edge", "settings", "route explain", "regions list", "regions ping"),
         *("models list", "models pull", "models verify", "geoip update", "geoip lookup"),
-        *("keys create", "keys list", "keys revoke", "demo voice"),
+        *("keys create", "keys list", "keys revoke", "keys rotate"),
+        *("tenants create", "tenants list", "tenants update"),
+        *("credits grant", "credits show", "demo voice"),
     }
 
 

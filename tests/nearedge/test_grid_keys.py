@@ -2,20 +2,20 @@ from pathlib import Path
 
 import anyio
 
-from edge.accounts import Key, KeyService, Scope
-from edge.store import KeyStore, database_file, open_database
+from edge.accounts import Key, KeyOrder, Keyring, Scope, open_registry
+from edge.store import KeyStore, open_fleet
 from nearedge.grid_keys import renew
 
 
 async def find(home: Path, *raw: str) -> list[Key | None]:
-    async with open_database(database_file(home)) as database:
-        service = KeyService(KeyStore(database), cache_seconds=0)
-        return [await service.find(text) for text in raw]
+    async with open_fleet(home, None) as database:
+        keyring = Keyring(KeyStore(database), cache_seconds=0)
+        return [await keyring.find(text) for text in raw]
 
 
 async def create(home: Path, name: str) -> str:
-    async with open_database(database_file(home)) as database:
-        return (await KeyService(KeyStore(database), cache_seconds=0).create(name, [Scope.INFERENCE])).raw
+    async with open_registry(home, None) as registry:
+        return (await registry.keys.create(KeyOrder(name, frozenset({Scope.INFERENCE})))).raw
 
 
 def test_keys_of_a_grid_end_with_the_next_one_and_others_stay(tmp_path: Path) -> None:

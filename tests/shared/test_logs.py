@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import jwt
 import pytest
 import structlog
 
@@ -120,10 +121,21 @@ def test_key_is_blotted_out_wherever_it_stands(style: Literal["json", "console"]
     assert written.getvalue().count("pg_***") >= 8
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_session_token_is_blotted_out_wherever_it_stands(style: Literal["json", "console"]) -> None:
+    written = write_to(style)
+    token = jwt.encode({"sub": "somebody"}, "s" * 32, "HS256")
+    structlog.get_logger("ours").info(f"a token: {token}!", nested=[token])
+    logs.write_line(logging.getLogger("access"), logging.INFO, "request", path=f"/{token}")
+    for part in token.split(".")[1:]:
+        assert part not in written.getvalue()
+    assert written.getvalue().count("eyJ***") == 3
+
+
 def test_words_that_only_look_like_a_key_stay() -> None:
     written = write_to("json")
-    structlog.get_logger("ours").info("pg_dump and pg_metadata")
-    assert "pg_dump and pg_metadata" in written.getvalue()
+    structlog.get_logger("ours").info("pg_dump and pg_metadata and eyJust.a.name")
+    assert "pg_dump and pg_metadata and eyJust.a.name" in written.getvalue()
 
 
 @pytest.mark.parametrize("style", ["json", "console"])

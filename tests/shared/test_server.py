@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import httpx
+import hypercorn.config
 import pytest
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -41,6 +42,22 @@ def test_bind_names_the_address_that_is_of_another_machine() -> None:
 def test_bind_takes_ipv6() -> None:
     with server.bind("::1", 0) as listener:
         socket.create_connection(listener.getsockname()[:2], timeout=5).close()
+
+
+def test_answers_carry_the_time_of_their_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = server.ServerConfig()
+    config.include_server_header = False
+    dates = []
+    for now in (0.0, 0.9, 1.0):
+        for module in (time, hypercorn.config):
+            monkeypatch.setattr(module, "time", lambda now=now: now)
+        dates.append(config.response_headers("h11"))
+        config.response_headers("h11").append((b"x", b"of one answer"))
+    assert dates == [
+        [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")],
+        [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")],
+        [(b"date", b"Thu, 01 Jan 1970 00:00:01 GMT")],
+    ]
 
 
 def test_failed_lifespan_is_told_in_a_line() -> None:

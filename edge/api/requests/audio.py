@@ -1,4 +1,4 @@
-"""What clients may send to have a text spoken or a recording transcribed."""
+"""What clients may send to have a text spoken."""
 
 from typing import Annotated, Literal
 
@@ -48,23 +48,3 @@ class VoicesQuery(FormModel):
     model: ModelName | None = Field(
         default=None, description="Id or alias of a speech model: only its voices"
     )
-
-
-class TranscriptionQuery(FormModel):
-    """The query of the job contract: with ``model`` here, ``sync`` or ``stream`` says how to answer."""
-
-    model: str | None = None
-    sync: bool | None = Field(default=None, description="Answer with the transcript itself")
-    stream: bool | None = Field(default=None, description="Answer with server-sent events")
-    language: str | None = Field(default=None, description="ISO 639-1 code of what is spoken")
-    prompt: str | None = None
-    response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = Field(
-        default=None, description="json when absent"
-    )
-    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-class TranscriptionForm(TranscriptionQuery):
-    """The form of OpenAI's contract; ``file`` is the recording. What the query also says, wins."""
-
-    file: Annotated[bytes, Field(min_length=1)]

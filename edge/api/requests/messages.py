@@ -16,6 +16,17 @@ class TextPart(ApiModel):
     text: str
 
 
+class RefusalPart(ApiModel):
+    """What an assistant said when it would not answer."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        return self.refusal
+
+
 class ImageUrl(ApiModel):
     url: str = Field(description="A `data:` URI in base64, or a public http or https URL")
     detail: str | None = None
@@ -26,7 +37,7 @@ class ImagePart(ApiModel):
     image_url: ImageUrl
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Part = Annotated[TextPart | RefusalPart | ImagePart, Field(discriminator="type")]
 
 
 class CalledFunction(ApiModel):
@@ -64,7 +75,7 @@ class Message(ApiModel):
     def text(self) -> str:
         """The text of the message, its parts joined by newlines."""
         if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+            return "\n".join(part.text for part in self.content if not isinstance(part, ImagePart))
         return self.content or ""
 
     @property

@@ -86,4 +86,4 @@ class Sampling(ApiModel):
     @property
     def token_limit(self) -> int | None:
         """The most tokens to make of each choice; None is what fits into the context."""
-        return self.max_completion_tokens or self.max_tokens
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens

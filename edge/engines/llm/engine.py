@@ -14,12 +14,12 @@ import llama_cpp as c
 
 from edge.engines.base import Cancelled, InvalidRequest, Job
 from edge.engines.llama import Batch, Context, EmbeddingBatch, Model
+from edge.engines.llm.candidates import Floats
 from edge.engines.llm.constraint import Constraint, Constraints
 from edge.engines.llm.generation import Generation
 from edge.engines.llm.options import LlmOptions
 from edge.engines.llm.pace import Pace
 from edge.engines.llm.prompt import PromptBuilder
-from edge.engines.llm.sampling import Floats
 from edge.engines.llm.scheduler import Scheduler
 from edge.engines.llm.step import Chunk, Forget, Scheduled, Step
 from edge.engines.llm.template import ChatTemplate
@@ -161,11 +161,13 @@ class LlmEngine:
             return self._constraints.json(request.json_schema, param="response_format"), None
         markup = self._template.tool_format
         parallel = request.parallel_tool_calls and request.tool_name is None
-        if request.tool_choice == "required":
+        forced = request.tool_choice == "required"
+        if forced:
             grammar = markup.grammar(request.tools, name=request.tool_name, parallel=parallel)
         else:
             grammar = markup.auto_grammar(request.tools, parallel=parallel)
-        return self._constraints.lark(grammar, param="tools"), markup.parser(request.tools, parallel=parallel)
+        parser = markup.parser(request.tools, parallel=parallel, forced=forced)
+        return self._constraints.lark(grammar, param="tools"), parser
 
     # On the engine's own thread
 
@@ -187,6 +189,7 @@ class LlmEngine:
 
     def _end_cancelled(self) -> None:
         for generation in [one for one in self._generations.values() if one.job.cancelled]:
+            generation.break_off()
             self._finish(generation, Cancelled())
 
     def _finish(self, generation: Generation, error: BaseException | None = None) -> None:

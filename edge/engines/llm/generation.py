@@ -7,9 +7,10 @@ from typing import Any
 
 from edge.engines.base import Job
 from edge.engines.llama import Model
+from edge.engines.llm.candidates import Floats, log_probabilities
 from edge.engines.llm.constraint import Constraint
 from edge.engines.llm.prompt import Prompt
-from edge.engines.llm.sampling import Floats, Sampler, log_probabilities
+from edge.engines.llm.sampling import Sampler
 from edge.engines.llm.step import Scheduled
 from edge.engines.llm.text import TextAssembler
 from edge.engines.llm.tools import ToolParser
@@ -107,18 +108,26 @@ class Generation:
     def _end(self, reason: str) -> bool:
         self._tell(self._assembler.finish(), last=True)
         called = self._parser is not None and self._parser.called
+        self._measure("tool_calls" if called and reason == "stop" else reason, self.scheduled.prompt_length)
+        return True
+
+    def break_off(self) -> None:
+        """Tell how much was done for a caller who has left: of the prompt, what was read of it."""
+        if self._started:
+            self._measure("cancelled", min(self.scheduled.computed, self.scheduled.prompt_length))
+
+    def _measure(self, reason: str, prompt_tokens: int) -> None:
         now = time.perf_counter()
         self.job.emit(
             Generated(
-                finish_reason="tool_calls" if called and reason == "stop" else reason,
-                prompt_tokens=self.scheduled.prompt_length,
+                finish_reason=reason,
+                prompt_tokens=prompt_tokens,
                 completion_tokens=self._made,
                 queue_ms=(self._started - self.job.submitted) * 1000,
                 inference_ms=(now - self._started) * 1000,
-                cached_tokens=self.scheduled.cached,
+                cached_tokens=min(self.scheduled.cached, prompt_tokens),
             )
         )
-        return True
 
     def _tell(self, text: str, *, last: bool = False) -> None:
         self._told += len(text)

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from edge.engines.base import InvalidRequest
 from edge.engines.llama import Model
-from edge.engines.llm.sampling import Floats
+from edge.engines.llm.candidates import Floats
 from edge.engines.llm.template import ChatTemplate
 from edge.engines.llm.vision import ImageChunk, Projector, TextChunk
 from edge.workers.messages import Generate

@@ -12,21 +12,16 @@ SEARCH_SECONDS = 30
 WINDOW_SECONDS = 0.3
 
 
-def cut_blocks(samples: NDArray[np.int16], *, rate: int) -> list[tuple[int, int]]:
-    """Return the start and end of each block of *samples*, cut where it is quietest near the limit.
+def block_end(samples: NDArray[np.int16], *, rate: int) -> int:
+    """Return where the block that begins with *samples* ends: where it is quietest near the limit.
 
-    The blocks follow each other without a gap and none is longer than ``BLOCK_SECONDS``.
+    *samples* are all that is left of the recording, or more of it than ``BLOCK_SECONDS``.
     """
-    blocks = []
-    start = 0
-    while len(samples) - start > BLOCK_SECONDS * rate:
-        limit = start + BLOCK_SECONDS * rate
-        search = limit - SEARCH_SECONDS * rate
-        end = search + _quietest(samples[search:limit], round(WINDOW_SECONDS * rate))
-        blocks.append((start, end))
-        start = end
-    blocks.append((start, len(samples)))
-    return blocks
+    limit = BLOCK_SECONDS * rate
+    if len(samples) <= limit:
+        return len(samples)
+    search = limit - SEARCH_SECONDS * rate
+    return search + _quietest(samples[search:limit], round(WINDOW_SECONDS * rate))
 
 
 def _quietest(samples: NDArray[np.int16], window: int) -> int:

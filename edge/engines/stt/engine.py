@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import faster_whisper.transcribe as fw
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engines.audio.decoder import HEARING_RATE, decode
-from edge.engines.base import InvalidRequest, Job, SerialEngine
-from edge.engines.stt.blocks import cut_blocks
-from edge.workers.messages import Segment, Transcribe, Transcribed
+from edge.engines.audio.decoder import HEARING_RATE, decoded
+from edge.engines.base import InvalidRequest, Job
+from edge.engines.stt.recording import Recording
+from edge.engines.turns import Pause, TurnsEngine
+from edge.workers.messages import Heard, Segment, Transcribe, Transcribed
 
 MAX_AUDIO_SECONDS = 3600
 """The default of the option ``max_audio_seconds``."""
@@ -28,23 +29,26 @@ TEMPERATURE_STEP = 0.2
 
 
 class Attempts(list[float]):
-    """Temperatures that ask whether the caller is still there before each is tried.
+    """Temperatures, with a pause before each is tried.
 
     A window of repetitive speech is decoded anew at every one of them, which takes many seconds.
     """
 
-    def __init__(self, temperatures: list[float], check: Callable[[], None]) -> None:
+    def __init__(self, temperatures: list[float], pause: Pause) -> None:
         super().__init__(temperatures)
-        self._check = check
+        self._pause = pause
 
     def __iter__(self) -> Iterator[float]:
         for temperature in super().__iter__():
-            self._check()
+            self._pause()
             yield temperature
 
 
-class WhisperEngine(SerialEngine):
-    """Answers ``Transcribe`` with a ``Segment`` as each is heard, then ``Transcribed``."""
+class WhisperEngine(TurnsEngine):
+    """Answers ``Transcribe`` with ``Heard``, a ``Segment`` as each is heard, then ``Transcribed``.
+
+    A turn is one attempt at one of Whisper's windows of half a minute, or a part of the work before it.
+    """
 
     def __init__(self, directory: Path, *, threads: int, max_audio_seconds: float) -> None:
         self._model = fw.WhisperModel(
@@ -62,63 +66,77 @@ class WhisperEngine(SerialEngine):
             "max_audio_seconds": self._max_audio_seconds,
         }
 
-    def run(self, job: Job) -> None:
+    def caller(self, job: Job) -> str:
+        return job.request.caller if isinstance(job.request, Transcribe) else ""
+
+    def run(self, job: Job, pause: Pause) -> None:
         request = job.request
         if not isinstance(request, Transcribe):
             raise InvalidRequest("This model transcribes recordings", param="model")
         started = time.perf_counter()
-        language = self._language(request.language)
-        temperatures = Attempts(fallback_temperatures(request.temperature), job.check)
-        samples = decode(request.audio, max_seconds=self._max_audio_seconds, check=job.check)
-        count = 0
-        for start, end in cut_blocks(samples, rate=HEARING_RATE):
-            job.check()
-            block = samples[start:end].astype(np.float32) / np.float32(32768)
-            heard, segments = self._transcribe(block, language, request.prompt, temperatures)
-            for segment in segments:
-                job.check()
-                job.emit(_event(segment, count, start))
-                count += 1
-                language = language or heard
-        job.emit(
-            Transcribed(
-                language=language or "en",  # nothing was said
-                duration=len(samples) / HEARING_RATE,
-                queue_ms=(started - job.submitted) * 1000,
-                inference_ms=(time.perf_counter() - started) * 1000,
+        language = self._language(request)
+        temperatures = Attempts(fallback_temperatures(request.temperature), pause)
+        with Recording() as recording:
+            for samples in decoded(request.audio, max_seconds=self._max_audio_seconds, check=pause):
+                recording.append(samples)
+            count = 0
+            for start, samples in recording.blocks():
+                job.emit(Heard(start / HEARING_RATE, recording.seconds))
+                heard, segments = self._transcribe(samples, language, request, temperatures)
+                pause()
+                for segment in segments:
+                    job.check()
+                    job.emit(_event(segment, count, start))
+                    count += 1
+                    language = language or heard
+                    pause()
+            job.emit(
+                Transcribed(
+                    language=language or "en",  # nothing was said
+                    duration=recording.seconds,
+                    queue_ms=(started - job.submitted) * 1000,
+                    inference_ms=(time.perf_counter() - started) * 1000,
+                )
             )
-        )
 
-    def _language(self, asked: str | None) -> str | None:
-        """Return the language to transcribe in, None to detect it."""
-        if asked is None:
-            return self._languages[0] if len(self._languages) == 1 else None
-        language = asked.strip().lower()
+    def _language(self, request: Transcribe) -> str | None:
+        """Return the language that is spoken, None to detect it."""
+        only = self._languages[0] if len(self._languages) == 1 else None
+        if request.translate and only is not None:
+            raise InvalidRequest(
+                f"model: this model understands {only} only and cannot translate", param="model"
+            )
+        if request.language is None:
+            return only
+        language = request.language.strip().lower()
         if language in self._languages:
             return language
-        if len(self._languages) == 1:
+        if only is not None:
             raise InvalidRequest(
-                f"language: this model understands {self._languages[0]} only, not {asked[:20]!r}",
+                f"language: this model understands {only} only, not {request.language[:20]!r}",
                 param="language",
             )
         raise InvalidRequest(
-            f"language: {asked[:20]!r} is no language of this model; give an ISO 639-1 code such as en or fr",
+            f"language: {request.language[:20]!r} is no language of this model; give an ISO 639-1 code "
+            "such as en or fr",
             param="language",
         )
 
     def _transcribe(
-        self, block: NDArray[np.float32], language: str | None, prompt: str | None, temperatures: list[float]
+        self, samples: NDArray[np.int16], language: str | None, request: Transcribe, temperatures: list[float]
     ) -> tuple[str, Iterator[fw.Segment]]:
-        """Return the language of *block* and what is said in it, heard as the iterator advances."""
+        """Return the language of a block and what is said in it, heard as the iterator advances."""
         segments, facts = self._model.transcribe(
-            block,
+            samples.astype(np.float32) / np.float32(32768),
             language=language,
-            initial_prompt=prompt or None,
+            task="translate" if request.translate else "transcribe",
+            initial_prompt=request.prompt or None,
             temperature=temperatures,
             beam_size=BEAM_SIZE,
             vad_filter=True,
             # A window that hears its predecessor's text may repeat it until the end of the recording.
             condition_on_previous_text=False,
+            word_timestamps=request.words,
         )
         return facts.language, iter(segments)
 
@@ -149,7 +167,13 @@ def _event(segment: fw.Segment, index: int, offset: int) -> Segment:
         avg_logprob=float(segment.avg_logprob),
         compression_ratio=float(segment.compression_ratio),
         no_speech_prob=float(segment.no_speech_prob),
+        words=None if segment.words is None else [_word(word, seconds) for word in segment.words],
     )
+
+
+def _word(word: fw.Word, offset: float) -> list[Any]:
+    times = round(float(word.start) + offset, 3), round(float(word.end) + offset, 3)
+    return [word.word, *times, float(word.probability)]
 
 
 def load(files: Mapping[str, Path], options: Mapping[str, Any]) -> WhisperEngine:

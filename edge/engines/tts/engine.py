@@ -2,7 +2,7 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from edge.engines.base import InvalidRequest, Job
 from edge.engines.tts.phonemes import Phonemizer
 from edge.engines.tts.utterances import Utterance, utterances
 from edge.engines.tts.voices import Blend, VoiceTable
-from edge.engines.turns import TurnEngine
+from edge.engines.turns import Pause, TurnsEngine
 from edge.workers.messages import Audio, Speak, Spoken
 
 MIN_SPEED = 0.25
@@ -61,9 +61,12 @@ class Synthesizer(Protocol):
         """Give back the memory that only :meth:`synthesize` needs: nothing is to be spoken now."""
 
 
-class SpeechEngine(TurnEngine):
+class SpeechEngine(TurnsEngine):
     """Answers ``Speak`` with ``Audio``, sentence by sentence if it streams, else all at the end, then
     ``Spoken``. Several texts are spoken at once, a sentence of each in turn."""
+
+    open_per_caller = 16
+    """More than of other engines: what a text has made so far is small, except of the slowest and longest."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:
         self._synthesizer = synthesizer
@@ -80,7 +83,10 @@ class SpeechEngine(TurnEngine):
             "sample_rate": SPEECH_RATE,
         }
 
-    def steps(self, job: Job) -> Generator[None, None, None]:
+    def caller(self, job: Job) -> str:
+        return job.request.caller if isinstance(job.request, Speak) else ""
+
+    def run(self, job: Job, pause: Pause) -> None:
         request = job.request
         if not isinstance(request, Speak):
             raise InvalidRequest("This model speaks text", param="model")
@@ -105,7 +111,7 @@ class SpeechEngine(TurnEngine):
                 job.emit(Audio(data, length))
                 busy_seconds += time.perf_counter() - began
                 del samples, spoken
-                yield
+                pause()
             if not made:
                 raise RuntimeError("the model made no sound")
             whole += encoder.close()

@@ -1,19 +1,20 @@
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from edge.accounts import KeyService, Scope
+from edge.accounts import Billing, KeyOrder, Scope, open_registry
 from edge.app import build_app
 from edge.models import load_catalogue, served
 from edge.models.served import ServedModels
 from edge.settings import EdgeSettings
-from edge.store import KeyStore, database_file, open_database
 from shared.http.drain import Drain
 from tests.models import CACHE, pulled
 
@@ -29,26 +30,44 @@ class Edge:
     drain: Drain
     models: ServedModels
 
-    def key(self, *scopes: Scope) -> str:
-        return make_key(self.home, *scopes)
+    def key(self, *scopes: Scope, **bounds: Any) -> str:
+        return make_key(self.home, *scopes, **bounds)
 
 
-def make_key(home: Path, *scopes: Scope) -> str:
+def make_key(home: Path, *scopes: Scope, **bounds: Any) -> str:
+    """Make a key with *scopes*; *bounds* are the other fields of ``KeyOrder``."""
+
     async def make() -> str:
-        async with open_database(database_file(home)) as database:
-            return (await KeyService(KeyStore(database), cache_seconds=0).create("test", scopes)).raw
+        async with open_registry(home, None) as registry:
+            order = KeyOrder(**{"name": "test", "scopes": frozenset(scopes)} | bounds)
+            return (await registry.keys.create(order)).raw
 
     return anyio.run(make)
 
 
+def make_tenant(home: Path, tenant_id: str, billing: Billing = Billing.UNMETERED) -> None:
+    async def make() -> None:
+        async with open_registry(home, None) as registry:
+            await registry.tenants.create(tenant_id, tenant_id, billing)
+
+    anyio.run(make)
+
+
 @pytest.fixture(scope="session")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    home = tmp_path_factory.mktemp("home")
+    with open_edge(tmp_path_factory.mktemp("home")) as edge:
+        yield edge
+
+
+@contextmanager
+def open_edge(home: Path) -> Iterator[Edge]:
+    """Serve an edge whose state is in *home*."""
     settings = EdgeSettings(
         home=home,
         cache=CACHE,
         internal_secret=INTERNAL_SECRET,
         edge_key_cache_seconds=0.2,
+        edge_requests_per_minute=0,
         edge_audio_limit_bytes=2**20,
     )
     for name in settings.edge_models:

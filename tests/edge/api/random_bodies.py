@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 json_values = st.recursive(
@@ -108,21 +109,83 @@ def _wild(fields: Fields) -> Fields:
     return {name: field | json_values for name, field in fields.items()}
 
 
-def _few(required: Fields, optional: Fields) -> st.SearchStrategy[dict[str, Any]]:
-    """Draw bodies with up to four of the *optional* fields, so that some of them are good."""
-    few = st.lists(st.sampled_from(sorted(optional)), max_size=4, unique=True)
-    return few.flatmap(
-        lambda names: st.fixed_dictionaries(required | {name: optional[name] for name in names})
-    )
+_GOOD_SHARED: Fields = {
+    "n": st.integers(1, 3),
+    "max_tokens": st.integers(1, 9),
+    "max_completion_tokens": st.integers(1, 9),
+    "temperature": st.floats(0, 2),
+    "top_p": st.floats(0, 1),
+    "top_k": st.integers(0, 60_000),
+    "min_p": st.floats(0, 1),
+    "frequency_penalty": st.floats(-2, 2),
+    "presence_penalty": st.floats(-2, 2),
+    "repetition_penalty": st.floats(0.01, 10),
+    "stop": st.lists(st.sampled_from(["a", "b", "é"]), max_size=4) | st.just(" "),
+    "logit_bias": st.dictionaries(st.sampled_from(["1", "49151"]), st.integers(-100, 100)),
+}
+_GOOD_FUNCTIONS = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["f", "g"])},
+        optional={
+            "description": st.just("Does it."),
+            "parameters": st.sampled_from([{}, {"properties": {"a": {"type": "integer", "minimum": 3}}}]),
+        },
+    ),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda function: str(function["name"]),
+)
+_GOOD_CHAT: Fields = _GOOD_SHARED | {
+    "top_logprobs": st.integers(0, 20),
+    "tools": _GOOD_FUNCTIONS.map(lambda offered: [{"function": function} for function in offered]),
+    "functions": _GOOD_FUNCTIONS,
+    "response_format": st.sampled_from(
+        [
+            {"type": "text"},
+            {"type": "json_object"},
+            {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": ["é", 5]}}},
+        ]
+    ),
+}
+_GOOD_COMPLETION: Fields = _GOOD_SHARED | {
+    "logprobs": st.integers(0, 20),
+    "suffix": st.just(""),
+    "best_of": st.integers(1, 4),
+}
+_GOOD_TURNS = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["system", "developer", "user", "assistant"]),
+        "content": st.sampled_from(["hello", "é \ud7ff", "", [{"type": "text", "text": "hi"}]]),
+    },
+    optional={"name": st.just("Ann")},
+)
+
+
+def _mostly(good: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.integers(0, 9).flatmap(lambda number: other if number > 7 else good)
+
+
+def _few(required: Fields, optional: Fields, good: Fields) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw bodies with up to five of the *optional* fields, *good* more often than not."""
+    drawn = {name: _mostly(good.get(name, field), field) for name, field in optional.items()}
+    few = st.lists(st.sampled_from(sorted(optional)), max_size=5, unique=True)
+    return few.flatmap(lambda names: st.fixed_dictionaries(required | {name: drawn[name] for name in names}))
 
 
 chats = st.fixed_dictionaries({"model": _MODEL, "messages": _CHATS | json_values}, optional=_wild(_CHAT))
 completions = st.fixed_dictionaries(
     {"model": _MODEL, "prompt": _PROMPTS | json_values}, optional=_wild(_COMPLETION)
 )
-likely_chats = _few({"model": _MODEL, "messages": _CHATS}, _CHAT)
-likely_completions = _few({"model": _MODEL, "prompt": _PROMPTS}, _COMPLETION)
-
+likely_chats = _few(
+    {"model": _MODEL, "messages": st.lists(_mostly(_GOOD_TURNS, messages), min_size=1, max_size=3)},
+    _CHAT,
+    _GOOD_CHAT,
+)
+likely_completions = _few(
+    {"model": _MODEL, "prompt": _mostly(st.sampled_from(["hello", ["a", "b"], [1, 2]]), _PROMPTS)},
+    _COMPLETION,
+    _GOOD_COMPLETION,
+)
 likely_embeddings = _few(
     {
         "model": st.just("all-minilm-l6-v2"),
@@ -136,4 +199,29 @@ likely_embeddings = _few(
         "user": st.just("somebody"),
         "task": st.just("search"),
     },
+    {"dimensions": st.integers(1, 384), "encoding_format": st.sampled_from(["float", "base64"])},
 )
+
+
+def several(bodies: st.SearchStrategy[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return *count* bodies, the same in every run.
+
+    Each comes from a run of its own: within one, hypothesis begins with the plainest value and then tries
+    variations of what it has, which leaves most fields out.
+    """
+    drawn: list[dict[str, Any]] = []
+    for number in range(count):
+
+        @seed(number)
+        @settings(
+            max_examples=2,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(bodies)
+        def take(body: dict[str, Any]) -> None:
+            drawn[number:] = [body]  # noqa: B023 - it is called at once
+
+        take()
+    return drawn

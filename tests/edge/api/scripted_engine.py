@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import struct
 import threading
 import time
@@ -16,6 +17,7 @@ from edge.workers.messages import (
     Event,
     Generate,
     Generated,
+    Heard,
     Segment,
     Speak,
     Spoken,
@@ -93,11 +95,25 @@ def answer(job: Job) -> Iterator[Event]:
         if word != "unended":
             yield Spoken(len(script), 1.25, queue_ms=2.4, inference_ms=10.6)
     elif isinstance(request, Transcribe):
-        for number, part in enumerate(script.split(" ")):
-            if part == "break":
-                raise RuntimeError("secret of the engine")
-            yield Segment(number, 0, number * 1.5, number * 1.5 + 1.25, f" {part}", [1], 0.0, -0.1, 1.0, 0.01)
-        yield Transcribed(request.language or "en", 3.25)
+        yield from transcribe(request, script)
+
+
+def transcribe(request: Transcribe, script: str) -> Iterator[Event]:
+    parts = script.split(" ")
+    if script.startswith("order"):
+        parts = [json.dumps(dataclasses.asdict(request) | {"audio": None})]
+    yield Heard(0.0, 1.5 * len(parts))
+    for number, part in enumerate(parts):
+        if part == "break":
+            raise RuntimeError("secret of the engine")
+        if part.startswith("wait"):
+            time.sleep(float(part.removeprefix("wait")))
+        if part == "die":
+            os._exit(1)
+        start, end = number * 1.5, number * 1.5 + 1.25
+        words = [[f" {part}", start, end, 0.5]] if request.words else None
+        yield Segment(number, 0, start, end, f" {part}", [1], 0.0, -0.1, 1.0, 0.01, words)
+    yield Transcribed(request.language or "en", 3.25)
 
 
 def generate(request: Generate, script: str) -> Iterator[Event]:

@@ -207,6 +207,8 @@ def order(client: TestClient, **fields: Any) -> Any:
         ({"max_tokens": 9, "max_completion_tokens": 2}, {"max_tokens": 2}),
         ({"logit_bias": {"5": -100, "17": 2.5}}, {"logit_bias": [[5, -100], [17, 2.5]]}),
         ({"logprobs": True}, {"logprobs": 0}),
+        ({"top_logprobs": 0}, {"logprobs": None}),
+        ({"top_logprobs": 0, "logprobs": False}, {"logprobs": None}),
         ({"logprobs": True, "top_logprobs": 20}, {"logprobs": 20}),
         ({"stop": "END"}, {"stop": ["END"]}),
         ({"enable_thinking": True}, {"enable_thinking": True}),

@@ -82,7 +82,12 @@ def test_streams(client: TestClient, url: str, fields: dict[str, Any]) -> None:
         ({"logprobs": 21}, "logprobs"),
         ({"logprobs": -1}, "logprobs"),
         ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 0, "logprobs": 1, "echo": False, "stream": True}, "max_tokens"),
+        ({"max_tokens": -1, "echo": True}, "max_tokens"),
+        ({"max_tokens": 4097, "echo": True}, "max_tokens"),
         ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"max_completion_tokens": 0, "max_tokens": 5}, "max_completion_tokens"),
     ],
 )
 def test_a_bad_field_is_named(client: TestClient, fields: dict[str, Any], param: str) -> None:
@@ -113,6 +118,9 @@ def test_what_a_queue_can_never_hold_is_refused(prompts: int, per_prompt: int, q
         ({"best_of": 1}, {"logprobs": None}),
         ({"best_of": 2, "seed": 7}, {"logprobs": 0}),
         ({"max_completion_tokens": 5}, {"max_tokens": 5}),
+        ({"max_tokens": 0, "echo": True}, {"max_tokens": 0, "echo": True}),
+        ({"max_tokens": 5, "max_completion_tokens": 0, "echo": True}, {"max_tokens": 0}),
+        ({"max_tokens": 0, "max_completion_tokens": 5}, {"max_tokens": 5}),
         ({"seed": 7}, {"seed": 7}),
     ],
 )

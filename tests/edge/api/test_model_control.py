@@ -276,7 +276,7 @@ def test_the_document_describes_both_outcomes(operated: Operated) -> None:
     schemas = document["components"]["schemas"]
     load = document["paths"][LOAD]["post"]
     assert set(load["responses"]) == {
-        *("200", "400", "401", "403", "404", "408", "409", "413", "502", "503"),
+        *("200", "400", "401", "403", "404", "408", "409", "413", "422", "429", "502", "503"),
     }
     refusal = load["responses"]["409"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert set(schemas[refusal]["required"]) == {

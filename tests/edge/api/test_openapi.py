@@ -51,11 +51,24 @@ def test_the_document_says_who_may_call_and_what_can_go_wrong() -> None:
     paths = build(OPERATIONS)["paths"]
     chat = paths["/v1/chat/completions"]["post"]
     assert chat["description"].endswith("Needs a key with the scope `inference`.")
-    assert set(chat["responses"]) == {"200", "400", "401", "403", "404", "408", "413", "502", "503"}
+    assert set(chat["responses"]) == {
+        *("200", "400", "401", "403", "404", "408", "409", "413", "422", "429", "502", "503")
+    }
+    assert [parameter["name"] for parameter in chat["parameters"]] == ["Idempotency-Key"]
+    assert "X-RateLimit-Reset" in chat["responses"]["400"]["headers"]
     models = paths["/v1/models"]["get"]
-    assert models["description"].endswith("Needs any active key.")
-    assert set(models["responses"]) == {"200", "401", "503"}
-    assert set(paths["/v1/models/{model}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    assert models["description"].endswith("Needs a key with the scope `inference` or `read` or `superadmin`.")
+    assert set(models["responses"]) == {"200", "401", "403", "429", "503"}
+    assert models["parameters"] == []
+    assert "X-RateLimit-Reset" not in models["responses"]["200"]["headers"]
+    assert set(paths["/v1/models/{model}"]["get"]["responses"]) == {
+        "200",
+        "401",
+        "403",
+        "404",
+        "429",
+        "503",
+    }
 
 
 def test_every_header_of_an_answer_is_documented(client: TestClient) -> None:
@@ -88,7 +101,7 @@ def test_transcripts_are_described_in_every_form(client: TestClient) -> None:
     form = {"model": "whisper-1", "response_format": "verbose_json"}
     answer = client.post("/v1/audio/transcriptions", data=form, files={"file": ("a", b"a b")}).json()
     schemas = document["components"]["schemas"]
-    assert set(answer) == set(schemas["VerboseTranscript"]["properties"])
+    assert set(answer) | {"words", "logprobs"} == set(schemas["VerboseTranscript"]["properties"])
     assert set(answer["segments"][0]) == set(schemas["TranscriptSegment"]["properties"])
 
 

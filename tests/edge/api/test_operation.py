@@ -1,43 +1,120 @@
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
-from edge.accounts import KeyService, Scope
+from edge.accounts import Scope, open_registry
 from edge.api.operation import Access
 from edge.api.table import OPERATIONS
-from edge.store import KeyStore, database_file, open_database
+from edge.store import KeyStore
 from tests.edge.api.conftest import Edge
 
-ACCESS = {
-    "POST /v1/chat/completions": Scope.INFERENCE,
-    "POST /v1/completions": Scope.INFERENCE,
-    "POST /v1/completions/stream": Scope.INFERENCE,
-    "POST /v1/embeddings": Scope.INFERENCE,
-    "POST /v1/audio/speech": Scope.INFERENCE,
-    "POST /v1/audio/transcriptions": Scope.INFERENCE,
-    "GET /v1/models": Access.ANY_KEY,
-    "GET /v1/models/status": Access.ANY_KEY,
-    "POST /v1/models/load": Scope.SUPERADMIN,
-    "POST /v1/models/unload": Scope.SUPERADMIN,
-    "POST /v1/models/unload-all": Scope.SUPERADMIN,
-    "GET /v1/models/{model:path}": Access.ANY_KEY,
+RUNNING = frozenset({Scope.INFERENCE})
+LOOKING = frozenset({Scope.INFERENCE, Scope.READ, Scope.SUPERADMIN})
+KEEPING = frozenset({Scope.KEYS, Scope.SUPERADMIN})
+OPERATING = frozenset({Scope.SUPERADMIN})
+
+ACCESS: dict[str, Access | frozenset[Scope]] = {
+    "POST /v1/chat/completions": RUNNING,
+    "POST /v1/completions": RUNNING,
+    "POST /v1/completions/stream": RUNNING,
+    "POST /v1/embeddings": RUNNING,
+    "POST /v1/audio/speech": RUNNING,
+    "GET /v1/audio/voices": LOOKING,
+    "POST /v1/audio/transcriptions": RUNNING,
+    "GET /v1/audio/transcriptions": RUNNING,
+    "DELETE /v1/audio/transcriptions": RUNNING,
+    "POST /v1/audio/translations": RUNNING,
+    "GET /v1/models": LOOKING,
+    "GET /v1/models/status": LOOKING,
+    "POST /v1/models/load": OPERATING,
+    "POST /v1/models/unload": OPERATING,
+    "POST /v1/models/unload-all": OPERATING,
+    "GET /v1/models/{model:path}": LOOKING,
+    "POST /v1/tokens": KEEPING,
+    "GET /v1/tokens": KEEPING,
+    "POST /v1/tokens/{id}/rotate": KEEPING,
+    "DELETE /v1/tokens/{id}": KEEPING,
+    "GET /v1/usage": LOOKING,
+    "GET /v1/credits": LOOKING,
+    "POST /v1/credits/grants": OPERATING,
     "GET /health": Access.OPEN,
     "GET /internal/status": Access.INTERNAL,
+    "GET /metrics": Access.INTERNAL,
     "GET /openapi.json": Access.OPEN,
     "GET /docs": Access.OPEN,
     "GET /docs/assets/{name}": Access.OPEN,
 }
+"""Which scopes open each route; any of them is enough."""
+
+KEYED = [key for key, access in ACCESS.items() if not isinstance(access, Access)]
+WRONG_BODY = b"[]"
+"""Passes every guard and nothing after it, so that nothing is done."""
 
 
-def test_every_operation_is_open_to_whom_is_written_here() -> None:
-    assert {operation.key: operation.access for operation in OPERATIONS} == ACCESS
+def app_routes(app: Any) -> Iterator[str]:
+    """Yield every route of *app* below its middleware."""
+    while not isinstance(app, Starlette):
+        app = app.app
+    for route in app.routes:
+        assert isinstance(route, Route), f"{route} is of a kind that this test does not know"
+        for method in (route.methods or set()) - {"HEAD"}:
+            yield f"{method} {route.path}"
 
 
-CLOSED = [key for key, access in ACCESS.items() if access not in (Access.OPEN, Access.INTERNAL)]
+def call(edge: Edge, operation: str, **headers: str) -> Any:
+    method, path = operation.split()
+    path = path.replace("{model:path}", "kokoro-82m").replace("{id}", "key_0").replace("{name}", "x")
+    content = WRONG_BODY if method == "POST" else None
+    return edge.client.request(method, path, headers=headers, content=content)
 
 
-@pytest.mark.parametrize("operation", CLOSED)
+def test_every_route_of_the_app_is_in_the_table(edge: Edge) -> None:
+    assert sorted(app_routes(edge.client.app)) == sorted(ACCESS)
+
+
+def test_every_operation_is_declared_as_the_table_says() -> None:
+    declared = {
+        operation.key: operation.access if isinstance(operation.access, Access) else operation.scopes
+        for operation in OPERATIONS
+    }
+    assert declared == ACCESS
+
+
+@pytest.fixture(scope="module")
+def keys_by_scope(edge: Edge) -> dict[Scope | None, str]:
+    """A key of each scope alone, and one of none."""
+    return {None: edge.key()} | {scope: edge.key(scope) for scope in Scope}
+
+
+@pytest.mark.parametrize("scope", [None, *Scope])
+@pytest.mark.parametrize("operation", KEYED)
+def test_a_route_is_open_to_the_scopes_of_the_table_and_to_no_other(
+    edge: Edge, keys_by_scope: dict[Scope | None, str], operation: str, scope: Scope | None
+) -> None:
+    scopes = ACCESS[operation]
+    assert not isinstance(scopes, Access)
+    response = call(edge, operation, authorization=f"Bearer {keys_by_scope[scope]}")
+    if scope in scopes:
+        assert response.status_code in {200, 400, 404}, response.text
+        return
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "missing_scope"
+    for wanted in scopes:
+        assert wanted in response.json()["detail"]
+
+
+@pytest.mark.parametrize("operation", [key for key, access in ACCESS.items() if access is Access.OPEN])
+def test_an_open_route_needs_no_key(edge: Edge, operation: str) -> None:
+    assert call(edge, operation).status_code in {200, 404}
+
+
+@pytest.mark.parametrize("operation", KEYED)
 @pytest.mark.parametrize(
     ("authorization", "detail"),
     [
@@ -54,46 +131,44 @@ CLOSED = [key for key, access in ACCESS.items() if access not in (Access.OPEN, A
 def test_without_a_valid_key_everything_is_closed(
     edge: Edge, operation: str, authorization: str | None, detail: str
 ) -> None:
-    method, path = operation.split()
     headers = {} if authorization is None else {"Authorization": authorization}
-    response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
+    response = call(edge, operation, **headers)
     assert response.status_code == 401
     assert response.json()["detail"].startswith(detail)
     assert response.json()["error"]["code"] == "invalid_api_key"
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("operation", [key for key, access in ACCESS.items() if isinstance(access, Scope)])
-def test_a_key_without_the_scope_is_forbidden(edge: Edge, operation: str) -> None:
-    method, path = operation.split()
-    wanted = ACCESS[operation]
-    assert isinstance(wanted, Scope)
-    for scopes in ((), set(Scope) - {wanted}):
-        headers = {"Authorization": f"Bearer {edge.key(*scopes)}"}
-        response = edge.client.request(method, path.replace("{model:path}", "x"), headers=headers)
+def test_an_expired_key_is_told_so(edge: Edge) -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=1)
+    headers = {"Authorization": f"Bearer {edge.key(Scope.READ, expires_at=ends)}"}
+    while datetime.now(UTC) < ends:
+        time.sleep(0.05)
+    response = edge.client.get("/v1/models", headers=headers)
+    assert (response.status_code, response.json()["detail"]) == (401, "The API key has expired")
+
+
+def test_a_key_for_other_regions_is_refused_everywhere(edge: Edge) -> None:
+    everything = edge.key(*Scope, regions=frozenset({"nyc-01", "yul-01"}))
+    for operation in KEYED:
+        response = call(edge, operation, authorization=f"Bearer {everything}")
         assert response.status_code == 403
-        assert wanted in response.json()["detail"]
-
-
-@pytest.mark.parametrize("scopes", [(), (Scope.SUPERADMIN,)])
-def test_any_active_key_may_look_at_the_models(edge: Edge, scopes: tuple[Scope, ...]) -> None:
-    headers = {"Authorization": f"Bearer {edge.key(*scopes)}"}
-    for path in ("/v1/models", "/v1/models/status", "/v1/models/kokoro-82m"):
-        assert edge.client.get(path, headers=headers).status_code == 200
+        assert response.json()["error"]["code"] == "region_not_allowed"
+        assert "nyc-01, yul-01" in response.json()["detail"]
+    here = edge.key(*Scope, regions=frozenset({"nyc-01", "yto-01"}))
+    assert call(edge, "GET /v1/models", authorization=f"Bearer {here}").status_code == 200
 
 
 def test_a_revoked_key_stops_within_the_stated_time(edge: Edge) -> None:
-    async def revoke(raw: str) -> None:
-        async with open_database(database_file(edge.home)) as database:
-            keys = KeyService(KeyStore(database), cache_seconds=0)
-            found = await keys.find(raw)
-            assert found is not None
-            assert await keys.revoke(found.id)
+    async def revoke() -> None:
+        async with open_registry(edge.home, None) as registry:
+            (key_id,) = [key.id async for key in registry.keys.all() if key.name == "to be revoked"]
+            assert await registry.keys.revoke(key_id)
 
-    raw = edge.key(Scope.INFERENCE)
+    raw = edge.key(Scope.INFERENCE, name="to be revoked")
     headers = {"authorization": f"bearer {raw}"}
     assert edge.client.get("/v1/models", headers=headers).status_code == 200
-    anyio.run(revoke, raw)
+    anyio.run(revoke)
     time.sleep(0.3)
     assert edge.client.get("/v1/models", headers=headers).status_code == 401
 

@@ -1,3 +1,5 @@
+import json
+import math
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ def transcribe(
     client: TestClient,
     audio: bytes = b"hello there",
     query: dict[str, str] | None = None,
-    form: dict[str, str] | None = None,
+    form: dict[str, Any] | None = None,
 ) -> Any:
     return client.post(URL, params=query, data=form, files={"file": ("a.wav", audio, "audio/wav")})
 
@@ -68,6 +70,74 @@ def test_verbose_json_has_every_key(client: TestClient) -> None:
     }
 
 
+def test_words_come_with_their_times_where_they_are_asked_for(client: TestClient) -> None:
+    form = OPENAI | {"response_format": "verbose_json", "timestamp_granularities[]": ["word", "segment"]}
+    for query, body in (
+        (None, form),
+        (JOB | {"response_format": "verbose_json", "timestamp_granularities": "segment,word"}, None),
+    ):
+        answer = transcribe(client, query=query, form=body).json()
+        assert answer["words"] == [
+            {"word": "hello", "start": 0.0, "end": 1.25},
+            {"word": "there", "start": 1.5, "end": 2.75},
+        ]
+        assert "words" not in answer["segments"][0]
+    only_segments = form | {"timestamp_granularities[]": "segment"}
+    assert "words" not in transcribe(client, form=only_segments).json()
+
+
+def test_log_probabilities_come_where_they_are_asked_for(client: TestClient) -> None:
+    form = OPENAI | {"include[]": "logprobs"}
+    told = transcribe(client, form=form).json()["logprobs"]
+    assert [entry["token"] for entry in told] == [" hello", " there"]
+    assert bytes(told[0]["bytes"]) == b" hello"
+    assert told[0]["logprob"] == pytest.approx(math.log(0.5))
+    *deltas, done = events(transcribe(client, form=form | {"stream": "true"}).text)
+    assert [entry for delta in deltas for entry in delta["logprobs"]] == done["logprobs"] == told
+
+
+def test_the_recordings_length_is_told_for_the_bill(client: TestClient) -> None:
+    answer = transcribe(client, query=JOB)
+    assert answer.json()["usage"] == {"type": "duration", "seconds": 3.25}
+    for wanted in ("json", "text", "srt"):
+        answer = transcribe(client, query=JOB | {"response_format": wanted})
+        assert answer.headers["X-Pg-Audio-Seconds"] == "3.250"
+    *_, done = events(transcribe(client, form=OPENAI | {"stream": "true"}).text)
+    assert done["usage"] == {"type": "duration", "seconds": 3.25}
+
+
+def test_punctuation_can_be_left_out(client: TestClient) -> None:
+    query = JOB | {"punctuation": "false"}
+    assert transcribe(client, b"Well, - yes!", query=query).json()["text"] == "Well yes"
+    *deltas, done = events(transcribe(client, b"Well, - yes!", query | {"stream": "true", "sync": "0"}).text)
+    assert "".join(delta["delta"] for delta in deltas) == done["text"] == "Well yes"
+
+
+def test_the_engine_is_told_all_that_was_asked(client: TestClient) -> None:
+    query = {"model": "whisper-1", "sync": "1", "language": " EN ", "prompt": "Zoë", "temperature": "0.5"}
+    told = json.loads(transcribe(client, b"order", query).json()["text"])
+    caller = told.pop("caller")
+    assert caller.startswith("key_")
+    assert told == {
+        "audio": None,
+        "language": "en",
+        "prompt": "Zoë",
+        "temperature": 0.5,
+        "translate": False,
+        "words": False,
+    }
+
+
+def test_fields_that_openai_clients_may_send_do_no_harm(client: TestClient) -> None:
+    form = OPENAI | {
+        "chunking_strategy": "auto",
+        "languages[]": "en",
+        "language": "",
+        "keywords[]": ["a", "b"],
+    }
+    assert transcribe(client, form=form).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "form"),
     [({"model": "whisper-1", "stream": "true"}, None), (None, OPENAI | {"stream": "true"})],
@@ -95,12 +165,17 @@ def test_a_failure_in_mid_stream_is_a_string(client: TestClient) -> None:
     ("query", "form", "param"),
     [
         (None, None, "model"),
-        ({"model": "whisper-1"}, None, "sync"),
         (JOB | {"stream": "true"}, None, "stream"),
         (JOB | {"temperature": "2"}, None, "temperature"),
         (JOB | {"response_format": "xml"}, None, "response_format"),
         (JOB | {"sync": "maybe"}, None, "sync"),
         (JOB | {"model": "kokoro-82m"}, None, "model"),
+        (JOB | {"timestamp_granularities": "word"}, None, "timestamp_granularities"),
+        (JOB | {"timestamp_granularities[]": "line"}, None, "timestamp_granularities.0"),
+        (JOB | {"response_format": "srt", "include[]": "logprobs"}, None, "include"),
+        (JOB | {"include[]": "speakers"}, None, "include.0"),
+        (JOB | {"punctuation": "some"}, None, "punctuation"),
+        (JOB | {"prompt": "x" * 10_001}, None, "prompt"),
     ],
 )
 def test_a_bad_field_is_named(client: TestClient, query: Any, form: Any, param: str) -> None:

@@ -27,6 +27,13 @@ def test_only_what_is_set_is_told() -> None:
     ]
 
 
+def test_a_refusal_is_what_was_said() -> None:
+    parts = [{"type": "text", "text": "No."}, {"type": "refusal", "refusal": "I will not."}]
+    assert made({"role": "assistant", "content": parts}) == [
+        {"role": "assistant", "content": "No.\nI will not."}
+    ]
+
+
 def test_the_older_form_becomes_the_newer() -> None:
     function = {"name": "f", "arguments": "{}"}
     assert made(

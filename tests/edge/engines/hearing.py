@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge.engines.stt import WhisperEngine
-from edge.workers.messages import Segment, Transcribe, Transcribed
+from edge.workers.messages import Heard, Segment, Transcribe, Transcribed
 from tests.edge.engines.running import run
 
 
@@ -26,7 +26,7 @@ class Listener:
 
 
 def transcript(engine: WhisperEngine, request: Transcribe) -> Transcript:
-    *segments, end = run(engine, request)
+    *segments, end = [event for event in run(engine, request) if not isinstance(event, Heard)]
     assert isinstance(end, Transcribed)
     assert all(isinstance(segment, Segment) for segment in segments)
     return Transcript([segment for segment in segments if isinstance(segment, Segment)], end)

@@ -1,187 +1,195 @@
-import itertools
 import threading
-from collections.abc import Generator
+import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from edge.engines import turns
 from edge.engines.base import Cancelled, Job
-from edge.engines.turns import TurnEngine, Turns
-from edge.workers.messages import Audio, Speak
-from tests.edge.engines.running import JobEnd, run
-
-WAIT_SECONDS = 10
+from edge.engines.turns import Pause, Turns, TurnsEngine
+from edge.workers.messages import Heard, Transcribe
+from tests.edge.engines.running import JobEnd
 
 
-def test_callers_come_in_turn_however_much_each_asks() -> None:
-    turns: Turns[str] = Turns()
-    for item in ("a1", "a2", "a3", "b1", "c1"):
-        turns.put(item[0], item)
-    assert [turns.take() for _ in range(5)] == ["a1", "b1", "c1", "a2", "a3"]
-    with pytest.raises(LookupError):
-        turns.take()
+def order(items: Turns[str], count: int) -> str:
+    return " ".join(items.next() for _ in range(count))
 
 
-def test_what_comes_back_waits_behind_all_others() -> None:
-    turns: Turns[str] = Turns()
-    for item in ("a1", "a2", "b1"):
-        turns.put(item[0], item)
-    taken = []
-    for _ in range(8):
-        item = turns.take()
-        taken.append(item)
-        turns.put(item[0], item)
-    assert taken == ["a1", "b1", "a2", "b1"] * 2
+def test_callers_take_turns_however_much_one_asks() -> None:
+    items: Turns[str] = Turns()
+    for name in ("a1", "a2", "a3", "b1"):
+        items.add(name[0], name)
+    assert order(items, 6) == "a1 b1 a2 b1 a3 b1"
+    items.add("c", "c1")
+    assert order(items, 3) == "a1 b1 c1"
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3))))
-def test_nothing_is_lost_and_nobody_is_passed_over_twice(items: list[tuple[str, int]]) -> None:
-    turns: Turns[tuple[str, int]] = Turns()
-    for item in items:
-        turns.put(item[0], item)
-    assert len(turns) == len(items)
-    taken = [turns.take() for _ in items]
-    assert sorted(taken) == sorted(items)
-    for caller in "abc":
-        assert [item for item in taken if item[0] == caller] == [item for item in items if item[0] == caller]
-        own = [place for place, item in enumerate(taken) if item[0] == caller]
-        assert all(later - earlier <= 3 for earlier, later in itertools.pairwise(own))
+def test_only_some_of_a_callers_items_take_turns_at_a_time() -> None:
+    items: Turns[str] = Turns(open_per_caller=2)
+    for name in ("a1", "a2", "a3"):
+        items.add("a", name)
+    assert order(items, 4) == "a1 a2 a1 a2"
+    assert items.remove("a", "a1")
+    assert order(items, 4) == "a2 a3 a2 a3"
 
 
-def test_what_was_removed_does_not_come() -> None:
-    turns: Turns[str] = Turns()
-    turns.put("a", "a1")
-    turns.put("b", "b1")
-    assert turns.remove("a", "a1")
-    assert not turns.remove("a", "a1")
-    assert not turns.remove("b", "b2")
-    assert (turns.take(), len(turns)) == ("b1", 0)
+def test_what_was_taken_out_has_no_turn() -> None:
+    items: Turns[str] = Turns()
+    items.add("a", "a1")
+    assert items
+    assert items.remove("a", "a1")
+    assert not items
+    assert not items.remove("a", "a1")
 
 
-class Counting(TurnEngine):
-    """Emits as many events as the text has letters, a step for each, and remembers in which order."""
+class Steps(TurnsEngine):
+    """Does as many steps as the prompt says and tells of each; ``fail`` fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, done: list[str]) -> None:
+        self._done = done
         super().__init__()
-        self.order: list[str] = []
-        self.closed: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
-        self.waiting = threading.Event()
 
-    def steps(self, job: Job) -> Generator[None, None, None]:
-        assert isinstance(job.request, Speak)
-        text = job.request.text
-        try:
-            for letter in text:
-                self.waiting.set()
-                assert self.gate.wait(WAIT_SECONDS)
-                if letter == "!":
-                    raise ValueError("no")
-                self.order.append(letter)
-                job.emit(Audio(letter.encode()))
-                yield
-        finally:
-            self.closed.append(text)
+    def caller(self, job: Job) -> str:
+        assert isinstance(job.request, Transcribe)
+        return job.request.caller
 
-    def hold(self) -> None:
-        """Stand still within the next step."""
-        self.gate.clear()
-        self.waiting.clear()
+    def run(self, job: Job, pause: Pause) -> None:
+        request = job.request
+        assert isinstance(request, Transcribe)
+        if request.prompt == "fail":
+            raise RuntimeError("as asked")
+        for step in range(int(request.prompt or "0")):
+            time.sleep(0.01)
+            self._done.append(request.caller)
+            job.emit(Heard(step, 0))
+            pause()
 
 
 @pytest.fixture
-def engine() -> Counting:
-    return Counting()
+def done() -> list[str]:
+    return []
 
 
-def say(text: str, caller: str = "") -> Speak:
-    return Speak(text, "af_bella", caller=caller)
+@pytest.fixture
+def engine(done: list[str], monkeypatch: pytest.MonkeyPatch) -> Steps:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0.0)
+    return Steps(done)
 
 
-def test_a_short_job_does_not_wait_for_the_whole_of_a_long_one(engine: Counting) -> None:
-    engine.hold()
-    long = JobEnd(engine, say("a" * 50))
-    assert engine.waiting.wait(WAIT_SECONDS)
-    short = JobEnd(engine, say("b"))
-    engine.gate.set()
-    short.wait()
-    long.wait()
-    assert "".join(engine.order).index("b") <= 2
-    assert engine.order.count("a") == 50
+def ask(engine: Steps, steps: str, caller: str) -> JobEnd:
+    return JobEnd(engine, Transcribe(b"", prompt=steps, caller=caller))
 
 
-def test_a_caller_of_many_jobs_takes_no_more_turns_than_one_of_one(engine: Counting) -> None:
-    engine.hold()
-    first = JobEnd(engine, say("aaaa", "one"))
-    assert engine.waiting.wait(WAIT_SECONDS)
-    ends = [JobEnd(engine, say("aaaa", "one")) for _ in range(3)]
-    other = JobEnd(engine, say("bbbb", "two"))
-    engine.gate.set()
-    for end in (first, *ends, other):
-        end.wait()
-    assert "".join(engine.order)[:9].count("b") == 4
+def test_a_short_job_does_not_wait_for_a_long_one(engine: Steps, done: list[str]) -> None:
+    long = ask(engine, "30", "long")
+    while not done:
+        time.sleep(0.001)
+    assert len(ask(engine, "3", "short").wait()) == 3
+    assert len(done) < 20
+    assert len(long.wait()) == 30
 
 
-def test_what_fails_ends_alone(engine: Counting) -> None:
-    with pytest.raises(ValueError, match="no"):
-        run(engine, say("ab!c"))
-    assert len(run(engine, say("ab"))) == 2
+def test_a_failure_ends_its_own_job_only(engine: Steps) -> None:
+    good = ask(engine, "5", "a")
+    with pytest.raises(RuntimeError, match="as asked"):
+        ask(engine, "fail", "b").wait()
+    assert len(good.wait()) == 5
 
 
-def test_one_who_leaves_between_two_steps_is_let_go_at_once(engine: Counting) -> None:
-    engine.hold()
-    runs = JobEnd(engine, say("a"))
-    assert engine.waiting.wait(WAIT_SECONDS)
-    leaves = JobEnd(engine, say("cc"))
-    leaves.job.cancel()
+def test_a_caller_who_leaves_ends_his_job_before_its_next_step(engine: Steps, done: list[str]) -> None:
+    running, waiting = ask(engine, "1000", "a"), ask(engine, "1000", "b")
+    while "b" not in done:
+        time.sleep(0.001)
+    for job in (running, waiting):
+        job.job.cancel()
+    for job in (running, waiting):
+        with pytest.raises(Cancelled):
+            job.wait()
+    assert len(done) < 100
+    assert len(ask(engine, "2", "a").wait()) == 2
+
+
+def test_a_job_that_never_began_ends_at_once(engine: Steps) -> None:
+    others = [ask(engine, "20", "same") for _ in range(turns.OPEN_PER_CALLER)]
+    late = ask(engine, "20", "same")
+    late.job.cancel()
     with pytest.raises(Cancelled):
-        leaves.wait()
-    engine.gate.set()
-    runs.wait()
-    assert "c" not in engine.order
+        late.wait()
+    assert late.events == []
+    for other in others:
+        assert len(other.wait()) == 20
 
 
-def test_one_who_leaves_within_a_step_is_let_go_after_it(engine: Counting) -> None:
-    engine.hold()
-    leaves = JobEnd(engine, say("aaa"))
-    assert engine.waiting.wait(WAIT_SECONDS)
-    leaves.job.cancel()
-    engine.gate.set()
-    with pytest.raises(Cancelled):
-        leaves.wait()
-    assert engine.order == ["a"]
-    assert engine.closed == ["aaa"]
+def test_steps_that_cost_nothing_are_no_turns(engine: Steps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "TURN_SECONDS", 60.0)
+    gate = threading.Event()
+    seen: list[str] = []
+
+    class Free(Steps):
+        def run(self, job: Job, pause: Pause) -> None:
+            gate.wait(10)
+            for _ in range(3):
+                seen.append(self.caller(job))
+                pause()
+
+    free = Free(seen)
+    jobs = [ask(free, "0", caller) for caller in ("a", "b")]
+    gate.set()
+    for job in jobs:
+        job.wait()
+    assert seen == ["a", "a", "a", "b", "b", "b"]
 
 
-class Resting(TurnEngine):
-    """Takes two steps for each job; each waits until it may go on."""
+def test_a_turn_may_end_deep_within_the_calls_of_a_library(
+    engine: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
 
-    def __init__(self) -> None:
+    class Deep(Steps):
+        def run(self, job: Job, pause: Pause) -> None:
+            def key(_item: int) -> int:
+                time.sleep(0.005)
+                seen.append(self.caller(job))
+                pause()
+                return 0
+
+            sorted(range(20), key=key)
+
+    deep = Deep(seen)
+    first = ask(deep, "0", "a")
+    while not seen:
+        time.sleep(0.001)
+    ask(deep, "0", "b").wait()
+    first.wait()
+    assert seen.count("a") == seen.count("b") == 20
+    assert seen.index("b") < 10
+
+
+class Resting(Steps):
+    """Takes two steps for each job, each once it may; resting fails."""
+
+    def __init__(self, done: list[str]) -> None:
         self.go_on = threading.Semaphore(0)
-        self.done: list[str] = []
         self.rested = threading.Semaphore(0)
-        super().__init__()
+        super().__init__(done)
 
     def rest(self) -> None:
-        self.done.append("rest")
+        self._done.append("rest")
         self.rested.release()
         raise MemoryError  # is no reason to stop working
 
-    def steps(self, job: Job) -> Generator[None, None, None]:
+    def run(self, job: Job, pause: Pause) -> None:
         for _ in range(2):
-            assert self.go_on.acquire(timeout=WAIT_SECONDS)
-            self.done.append("step")
-            yield
+            assert self.go_on.acquire(timeout=10)
+            self._done.append("step")
+            pause()
 
 
-def test_an_engine_rests_only_when_nothing_waits() -> None:
-    engine = Resting()
+def test_an_engine_rests_only_when_nothing_waits(done: list[str]) -> None:
+    engine = Resting(done)
     for _ in range(2):
-        both = [JobEnd(engine, Speak("a", "b")) for _ in range(2)]
+        both = [JobEnd(engine, Transcribe(b"", caller=caller)) for caller in "ab"]
         engine.go_on.release(4)
         for end in both:
             end.wait()
-        assert engine.rested.acquire(timeout=WAIT_SECONDS)
-    assert engine.done == (["step"] * 4 + ["rest"]) * 2
+        assert engine.rested.acquire(timeout=10)
+    assert done == (["step"] * 4 + ["rest"]) * 2

@@ -15,19 +15,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from edge.store import Database, StoreError, database_file, open_database
+from edge.store import Database, StoreError, database_file, open_sqlite, sqlite
 from edge.store import database as module
 
 OPEN = """
 import anyio, sys
 from pathlib import Path
-from edge.store import KeyRow, KeyStore, open_database
+from edge.store import KeyRow, KeyStore, open_sqlite
 
 async def main():
     sys.stdin.readline()
-    async with open_database(Path(sys.argv[1])) as database:
-        row = KeyRow(sys.argv[2], "name", "inference", "2026-01-01T00:00:00Z", None)
-        await KeyStore(database).add(row, sys.argv[2])
+    async with open_sqlite(Path(sys.argv[1])) as database:
+        row = KeyRow(sys.argv[2], "default", "name", sys.argv[2], "inference", "2026-01-01T00:00:00Z")
+        await KeyStore(database).add(row)
 
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
@@ -68,7 +68,7 @@ def modes(folder: Path) -> dict[str, int]:
 @pytest.mark.anyio
 async def test_its_files_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     file = database_file(tmp_path / "some" / "home")
-    async with open_database(file) as database:
+    async with open_sqlite(file) as database:
         await change(database, "UPDATE keys SET name = name")
         made = modes(file.parent)
     assert made == {"nearedge.db": 0o600, "nearedge.db-wal": 0o600, "nearedge.db-shm": 0o600}
@@ -105,14 +105,14 @@ def test_several_processes_may_make_it_at_once(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_any_path_is_a_path(tmp_path: Path) -> None:
     file = tmp_path / "a ?mode=memory&b#c%20é" / "nearedge.db"
-    async with open_database(file):
+    async with open_sqlite(file):
         pass
     assert file.read_bytes().startswith(b"SQLite format 3")
 
 
 async def refusal(file: Path) -> str:
     with pytest.raises(StoreError) as raised:
-        async with open_database(file):
+        async with open_sqlite(file):
             pytest.fail("it was opened")
     return str(raised.value)
 
@@ -133,15 +133,15 @@ async def test_what_is_no_database_is_refused_by_name_and_left_as_it_is(tmp_path
 async def test_locked_database_is_given_up_within_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     file = database_file(tmp_path)
-    async with open_database(file) as database:
+    async with open_sqlite(file) as database:
         with locked(file):
             started = time.monotonic()
             with pytest.raises(StoreError, match="database is locked"):
                 await change(database, "DELETE FROM keys")
             assert 0.2 <= time.monotonic() - started < 2
-            assert await count(database) == 0
+            assert await count(database, "versions WHERE name = 'a'") == 0
         await change(database, "DELETE FROM keys")
 
 
@@ -149,7 +149,7 @@ async def test_locked_database_is_given_up_within_its_time(
 async def test_database_locked_at_the_start_is_given_up_within_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
     file = database_file(tmp_path)
     with locked(file):
         started = time.monotonic()
@@ -163,7 +163,7 @@ async def test_every_use_has_a_deadline_and_leaves_nothing_behind(
 ) -> None:
     tasks = asyncio.all_tasks()
     monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.2)
-    async with open_database(database_file(tmp_path)) as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         started = time.monotonic()
         with pytest.raises(StoreError, match=r"nearedge\.db did not answer within 0\.2 s"):
             await database.read(lambda _connection: anyio.sleep(0.3))
@@ -178,7 +178,7 @@ async def test_caller_that_is_cancelled_goes_at_once_and_its_work_is_carried_to_
 ) -> None:
     tasks = asyncio.all_tasks()
     file = database_file(tmp_path)
-    async with open_database(file) as database:
+    async with open_sqlite(file) as database:
         await change(database, "CREATE TABLE done (n INTEGER)")
         with locked(file):
             started = time.monotonic()
@@ -187,7 +187,7 @@ async def test_caller_that_is_cancelled_goes_at_once_and_its_work_is_carried_to_
             assert time.monotonic() - started < 1.9
         await change(database, "INSERT INTO done VALUES (2)")
     assert asyncio.all_tasks() == tasks
-    async with open_database(file) as database:
+    async with open_sqlite(file) as database:
         assert await count(database, "done") == 2
 
 
@@ -195,7 +195,7 @@ async def test_caller_that_is_cancelled_goes_at_once_and_its_work_is_carried_to_
 async def test_closing_under_cancellation_closes(tmp_path: Path) -> None:
     tasks = asyncio.all_tasks()
     with anyio.move_on_after(0.1) as leaving:
-        async with open_database(database_file(tmp_path)):
+        async with open_sqlite(database_file(tmp_path)):
             await anyio.sleep_forever()
     assert leaving.cancelled_caught
     assert asyncio.all_tasks() == tasks
@@ -204,7 +204,7 @@ async def test_closing_under_cancellation_closes(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_writers_take_turns(tmp_path: Path) -> None:
-    async with open_database(database_file(tmp_path)) as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         await change(database, "CREATE TABLE counter (n INTEGER)", "INSERT INTO counter VALUES (0)")
 
         async def increment(connection: AsyncConnection) -> None:
@@ -221,8 +221,8 @@ async def test_writers_take_turns(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_failed_write_changes_nothing(tmp_path: Path) -> None:
-    insert = "INSERT INTO keys VALUES ('a', 'b', 'c', 'inference', '2026', NULL)"
-    async with open_database(database_file(tmp_path)) as database:
+    insert = "INSERT INTO versions VALUES ('a', 1)"
+    async with open_sqlite(database_file(tmp_path)) as database:
         with pytest.raises(StoreError, match="no such table"):
             await change(database, insert, "DELETE FROM nowhere")
-        assert await count(database) == 0
+        assert await count(database, "versions WHERE name = 'a'") == 0

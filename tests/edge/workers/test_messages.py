@@ -16,7 +16,7 @@ EXAMPLES: list[messages.Message] = [
     messages.Submit(2, messages.Generate(prompt=[1, 2, 3], max_tokens=5, seed=7)),
     messages.Submit(3, messages.Embed(["a", [1, 2]])),
     messages.Submit(4, messages.Speak("hello", "af_bella", "mp3", 1.5, True)),
-    messages.Submit(5, messages.Transcribe(b"\x00\xff" * 1000, "en", None, 0.5)),
+    messages.Submit(5, messages.Transcribe(b"\x00\xff" * 1000, "en", None, 0.5, True, True, "key_1")),
     messages.Cancel(5),
     messages.Ping(9),
     messages.Pong(9),
@@ -26,7 +26,11 @@ EXAMPLES: list[messages.Message] = [
     messages.Emit(1, messages.Generated("stop", 3, 4, 0.5, 1.5)),
     messages.Emit(3, messages.Vectors(b"\x00" * 8, 2, 5)),
     messages.Emit(4, messages.Audio(b"RIFF")),
+    messages.Emit(5, messages.Heard(30.0, 60.5)),
     messages.Emit(5, messages.Segment(0, 0, 0.0, 1.5, " hi", [1], 0.0, -0.1, 1.0, 0.01)),
+    messages.Emit(
+        5, messages.Segment(1, 0, 0.0, 1.5, " a", [1], 0.0, -0.1, 1.0, 0.0, [[" a", 0.0, 1.5, 0.9]])
+    ),
     messages.Emit(5, messages.Transcribed("en", 1.5)),
     messages.Finished(5),
     messages.Failed(6, "too long", True, "prompt"),

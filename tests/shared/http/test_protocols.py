@@ -6,6 +6,7 @@ import anyio
 import h2.config
 import h2.connection
 import h2.events
+import h11
 import httpx
 import psutil
 import pytest
@@ -38,6 +39,19 @@ async def test_failure_in_mid_answer_ends_its_stream_alone(service: Service) -> 
         with pytest.raises(httpx.RemoteProtocolError, match="StreamReset"):
             await client.get(f"{service.url}/broken")
         assert [line async for line in lines] == [str(number) for number in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    "header", [(b"x", b"a\r\nset-cookie: b"), (b"bad name", b"a"), (b"content-length", b"-1")]
+)
+def test_header_that_would_break_out_is_refused_each_time(header: tuple[bytes, bytes]) -> None:
+    for _ in range(2):
+        with pytest.raises(h11.LocalProtocolError):
+            protocols._checked(header)
+
+
+def test_checked_header_is_as_h11_has_it() -> None:
+    assert protocols._checked((b"ETag", b'"a"')) == (b"ETag", b"etag", b'"a"')
 
 
 def test_failure_in_mid_answer_is_seen_over_http1(service: Service) -> None:

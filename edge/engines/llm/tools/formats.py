@@ -81,9 +81,13 @@ class ToolFormat(ABC):
         text = builder.text()
         return builder.build(f"({call})* {text}" if builder.parallel else f"{call} | {text}")
 
-    def parser(self, tools: Sequence[Tool], *, parallel: bool = True) -> ToolParser:
-        """Return a parser for one answer; with *parallel* False it is complete after the first call."""
-        return ToolParser(self.markup, [tool["name"] for tool in tools], parallel=parallel)
+    def parser(self, tools: Sequence[Tool], *, parallel: bool = True, forced: bool = False) -> ToolParser:
+        """Return a parser for one answer; with *parallel* False it is complete after the first call.
+
+        *forced* says that the answer is held to :meth:`grammar`.
+        """
+        names = [tool["name"] for tool in tools]
+        return ToolParser(self.markup, names, parallel=parallel, forced=forced)
 
     def _functions(
         self, builder: GrammarBuilder, tools: Sequence[Tool], name: str | None, *, lenient: bool = False

@@ -49,7 +49,8 @@ class ToolParser:
     the first or after the last, belongs to the markup and is dropped; all other text passes unchanged. In a
     ``<think>`` block that begins the answer there are no calls.
 
-    With *parallel* False everything after the first call is dropped.
+    With *parallel* False everything after the first call is dropped. With *forced* the answer is calls and
+    nothing else, so that the beginning of one, where the answer was cut off, is no text.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class ToolParser:
         names: Collection[str],
         *,
         parallel: bool = True,
+        forced: bool = False,
         new_id: Callable[[], str] = new_call_id,
     ) -> None:
         self._markup = markup
         self._names = frozenset(names)
         self._parallel = parallel
+        self._forced = forced
         self._new_id = new_id
         self._markers = (markup.opener, THINKING_OPENS)
         self._state: Callable[[str], None] = self._in_text
@@ -105,9 +108,9 @@ class ToolParser:
         """Return what is left. Of a call whose name was certain that is nothing: it stays cut off."""
         if self._state == self._in_broken:
             self._tell_arguments(self._tail)
-        elif self._begun == self._whole and self._state != self._after_call:
+        elif self._begun == self._whole and self._state != self._after_call and not self._forced:
             self._tell_text(self._held + self._tail)
-        if self._blank and not self.called:
+        if self._blank and not self.called and not self._forced:
             self._events.append(Text(self._blank))
         self._held = self._tail = self._blank = ""
         self._state = self._in_nothing

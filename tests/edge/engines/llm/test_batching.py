@@ -5,6 +5,7 @@ import math
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -249,6 +250,20 @@ def test_an_echo_scores_the_prompt(engine: LlmEngine) -> None:
     assert sum(own for _, _, own, _ in scores[-20:]) > 20 * -0.5
 
 
+def test_a_prompt_alone_is_scored_like_one_that_is_continued(engine: LlmEngine) -> None:
+    request = Generate(prompt=[504, 1038, 5, 504], echo=True, logprobs=3, max_tokens=0)
+    told, end = run(engine, request)
+    continued = run(engine, replace(request, max_tokens=1))[0]
+
+    assert isinstance(told, Text)
+    assert isinstance(continued, Text)
+    assert len(told.logprobs or []) == 4
+    assert (told.text, told.logprobs) == (continued.text, continued.logprobs)
+    assert end_of([end]).finish_reason == "length"
+    assert (end_of([end]).prompt_tokens, end_of([end]).completion_tokens) == (4, 0)
+    assert all_is_free(engine)
+
+
 def test_a_bias_keeps_tokens_out(engine: LlmEngine) -> None:
     plain = run(engine, ask("Cuba", logprobs=0))
     scores = [score for event in plain if isinstance(event, Text) for score in event.logprobs or []]
@@ -279,6 +294,13 @@ def test_a_forced_call_fits_the_functions_schema(engine: LlmEngine) -> None:
     assert len(calls) > 3
     jsonschema.validate(json.loads("".join(call.arguments for call in calls)), SCHEMA)
     assert end_of(events).finish_reason == "tool_calls"
+
+
+def test_a_forced_call_that_is_cut_off_tells_nothing_of_its_markup(engine: LlmEngine) -> None:
+    for tokens in range(1, 8):
+        events = run(engine, ask("Chile", tools=[TOOL], tool_choice="required", max_tokens=tokens))
+        assert text_of(events) == ""
+        assert end_of(events).finish_reason == "length"
 
 
 def test_a_schema_that_cannot_be_enforced_is_refused(engine: LlmEngine) -> None:

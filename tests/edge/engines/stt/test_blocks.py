@@ -1,31 +1,22 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edge.engines.stt.blocks import BLOCK_SECONDS, SEARCH_SECONDS, cut_blocks
+from edge.engines.stt.blocks import BLOCK_SECONDS, SEARCH_SECONDS, block_end
 
 RATE = 100
 
 
-@settings(max_examples=60, deadline=None)
-@given(seconds=st.floats(0, 4 * BLOCK_SECONDS), seed=st.integers(0, 1000))
-def test_blocks_follow_each_other_and_none_is_too_long(seconds: float, seed: int) -> None:
-    samples = np.random.default_rng(seed).integers(-9000, 9000, round(seconds * RATE)).astype(np.int16)
-    blocks = cut_blocks(samples, rate=RATE)
-    assert blocks[0][0] == 0
-    assert blocks[-1][1] == len(samples)
-    assert [end for _, end in blocks[:-1]] == [start for start, _ in blocks[1:]]
-    assert all(end - start <= BLOCK_SECONDS * RATE for start, end in blocks)
-    assert all(end - start >= (BLOCK_SECONDS - SEARCH_SECONDS) * RATE for start, end in blocks[:-1])
-
-
-def test_a_short_recording_is_one_block() -> None:
-    assert cut_blocks(np.zeros(5 * RATE, np.int16), rate=RATE) == [(0, 5 * RATE)]
+def test_what_is_left_is_the_last_block() -> None:
+    for seconds in (0, 5, BLOCK_SECONDS):
+        assert block_end(np.zeros(seconds * RATE, np.int16), rate=RATE) == seconds * RATE
 
 
 def test_the_cut_is_in_the_pause() -> None:
     loud = np.full(400 * RATE, 5000, np.int16)
     loud[285 * RATE : 286 * RATE] = 0
-    _, end = cut_blocks(loud, rate=RATE)[0]
-    assert end / RATE == pytest.approx(285.5, abs=0.5)
+    assert block_end(loud, rate=RATE) / RATE == pytest.approx(285.5, abs=0.5)
+
+
+def test_a_block_without_a_pause_ends_near_the_limit() -> None:
+    end = block_end(np.full(BLOCK_SECONDS * RATE + 1, 5000, np.int16), rate=RATE)
+    assert (BLOCK_SECONDS - SEARCH_SECONDS) * RATE <= end <= BLOCK_SECONDS * RATE

@@ -11,9 +11,10 @@ from edge.engines.stt import WhisperEngine, blocks, load
 from edge.engines.stt.engine import Attempts, fallback_temperatures
 from edge.engines.tts.engine import SpeechEngine
 from edge.engines.tts.hibari import load as load_hibari
-from edge.workers.messages import Segment, Speak, Transcribe, Transcribed
-from tests.e2e.audio import word_error_rate
+from edge.workers.messages import Heard, Segment, Speak, Transcribe, Transcribed
+from tests.e2e.audio import word_error_rate, words
 from tests.edge.engines.audio.files import encoded, wav
+from tests.edge.engines.foreign import FRENCH, SPANISH, Saying, say
 from tests.edge.engines.hearing import Listener, transcript
 from tests.edge.engines.running import JobEnd, run
 from tests.edge.engines.tts.test_kokoro import speak
@@ -80,10 +81,28 @@ def test_stereo_is_heard_as_well(listener: Listener, said: NDArray[np.float32]) 
     assert word_error_rate(TEXT, heard.text) == 0
 
 
-@pytest.mark.parametrize("loudness", [0.0, 0.001, 0.05])
-def test_silence_and_noise_give_no_text(listener: Listener, loudness: float) -> None:
-    noise = np.random.default_rng(0).standard_normal(8 * SPEECH_RATE) * loudness
-    heard = listener.hear(encoded("wav", noise.astype(np.float32)))
+def tones(*frequencies: float) -> NDArray[np.float64]:
+    """Chords of *frequencies* in Hz that swell twice a second, for 8 s."""
+    time = np.arange(8 * SPEECH_RATE) / SPEECH_RATE
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * 2 * time)
+    return np.asarray(sum(np.sin(2 * np.pi * frequency * time) for frequency in frequencies) * swell * 0.15)
+
+
+NO_SPEECH = {
+    "digital silence": np.zeros(8 * SPEECH_RATE),
+    "faint noise": np.random.default_rng(0).standard_normal(8 * SPEECH_RATE) * 0.001,
+    "loud noise": np.random.default_rng(0).standard_normal(8 * SPEECH_RATE) * 0.05,
+    "a hum": tones(50, 100, 150),
+    "music": np.concatenate(
+        [tones(262, 330, 392)[: 4 * SPEECH_RATE], tones(220, 277, 330)[: 4 * SPEECH_RATE]]
+    ),
+    "clicks": np.where(np.arange(8 * SPEECH_RATE) % 12_000 < 40, 0.8, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", NO_SPEECH)
+def test_what_is_no_speech_gives_no_text(listener: Listener, name: str) -> None:
+    heard = listener.hear(encoded("wav", NO_SPEECH[name].astype(np.float32)))
     assert heard.segments == []
     assert heard.end.duration == pytest.approx(8.0, abs=0.01)
     assert heard.end.language == "en"
@@ -157,6 +176,7 @@ def test_the_first_segment_leaves_before_the_last_is_heard(
     started = time.perf_counter()
     whisper.submit(job)
     assert ended.wait(60)
+    times = [(kind, at) for kind, at in times if kind is not Heard]
     assert times[0][0] is Segment
     assert times[-1][0] is Transcribed
     assert times[0][1] - started < 0.8 * (times[-1][1] - started)
@@ -166,7 +186,7 @@ def test_a_caller_who_leaves_frees_the_engine(
     whisper: WhisperEngine, said: NDArray[np.float32], story: NDArray[np.float32]
 ) -> None:
     long = JobEnd(whisper, Transcribe(encoded("flac", np.tile(story, 3))))
-    while not long.events and long.error is None:
+    while not any(isinstance(event, Segment) for event in long.events) and long.error is None:
         time.sleep(0.01)
     long.job.cancel()
     with pytest.raises(Cancelled):
@@ -197,15 +217,74 @@ def test_a_recording_over_the_limit_is_refused_by_its_length(said: NDArray[np.fl
     assert engine.info["max_audio_seconds"] == 3
 
 
-def test_a_multilingual_model_tells_which_language_it_heard(said: NDArray[np.float32]) -> None:
+@pytest.fixture(scope="session")
+def multilingual() -> WhisperEngine:
     _, files = pulled("whisper-base")
-    engine = load(files, {"threads": 2})
-    assert {"en", "fr", "de"} <= set(engine.info["languages"])
-    heard = transcript(engine, Transcribe(encoded("wav", said)))
+    return load(files, {"threads": 2})
+
+
+def test_a_multilingual_model_tells_which_language_it_heard(
+    multilingual: WhisperEngine, said: NDArray[np.float32]
+) -> None:
+    assert {"en", "fr", "de"} <= set(multilingual.info["languages"])
+    heard = transcript(multilingual, Transcribe(encoded("wav", said)))
     assert heard.end.language == "en"
     assert word_error_rate(TEXT, heard.text) <= 0.05
-    assert transcript(engine, Transcribe(encoded("wav", said), language="de")).end.language == "de"
-    assert (
-        transcript(engine, Transcribe(encoded("wav", np.zeros(SPEECH_RATE, np.float32)))).end.language == "en"
-    )
-    assert refusal(engine, Transcribe(encoded("wav", said), language="klingon")).param == "language"
+    assert transcript(multilingual, Transcribe(encoded("wav", said), language="de")).end.language == "de"
+    silence = encoded("wav", np.zeros(SPEECH_RATE, np.float32))
+    assert transcript(multilingual, Transcribe(silence)).end.language == "en"
+    assert refusal(multilingual, Transcribe(encoded("wav", said), language="klingon")).param == "language"
+
+
+@pytest.mark.parametrize("saying", [SPANISH, FRENCH], ids=lambda saying: saying.language)
+def test_other_languages_are_written_down_and_translated(multilingual: WhisperEngine, saying: Saying) -> None:
+    audio = encoded("flac", say(saying))
+    heard = transcript(multilingual, Transcribe(audio))
+    assert heard.end.language == saying.language
+    assert word_error_rate(saying.text, heard.text) <= 0.2
+    translated = transcript(multilingual, Transcribe(audio, translate=True))
+    assert saying.meaning <= set(words(translated.text))
+
+
+def test_an_english_model_cannot_translate(whisper: WhisperEngine) -> None:
+    error = refusal(whisper, Transcribe(b"any", translate=True))
+    assert error.param == "model"
+    assert "cannot translate" in str(error)
+
+
+def test_words_have_times_of_their_own(listener: Listener, said: NDArray[np.float32]) -> None:
+    heard = transcript(listener.engine, Transcribe(encoded("flac", np.pad(said, SPEECH_RATE)), words=True))
+    told = [word for segment in heard.segments for word in segment.words or ()]
+    assert "".join(word for word, *_ in told) == "".join(segment.text for segment in heard.segments)
+    times = [time for _, *pair, _ in told for time in pair]
+    assert times == sorted(times)
+    assert 0.6 < times[0] < 1.6  # there is a second of silence before it
+    assert times[-1] == pytest.approx(heard.end.duration - 1.0, abs=0.6)
+    assert all(0 < probability <= 1 for *_, probability in told)
+    assert all(segment.words is None for segment in listener.hear(encoded("flac", said)).segments)
+
+
+def test_how_far_a_transcription_is_is_told(
+    whisper: WhisperEngine, said: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 4)
+    monkeypatch.setattr(blocks, "SEARCH_SECONDS", 2)
+    told = [event for event in run(whisper, Transcribe(encoded("wav", said))) if isinstance(event, Heard)]
+    assert told[0].seconds == 0
+    assert len(told) > 1
+    assert [event.seconds for event in told] == sorted(event.seconds for event in told)
+    assert {round(event.duration, 2) for event in told} == {round(len(said) / SPEECH_RATE, 2)}
+
+
+def test_a_short_recording_is_heard_before_a_long_one_that_came_first(
+    whisper: WhisperEngine, said: NDArray[np.float32], story: NDArray[np.float32]
+) -> None:
+    long = JobEnd(whisper, Transcribe(encoded("flac", np.tile(story, 3)), caller="long"))
+    while not long.events and long.error is None:
+        time.sleep(0.01)
+    short = JobEnd(whisper, Transcribe(encoded("flac", said), caller="short"))
+    assert word_error_rate(TEXT, "".join(e.text for e in short.wait() if isinstance(e, Segment))) == 0
+    assert not any(isinstance(event, Transcribed) for event in long.events)
+    long.job.cancel()
+    with pytest.raises(Cancelled):
+        long.wait()

@@ -252,7 +252,7 @@ def test_the_time_of_others_is_no_time_of_ones_own(engine: SpeechEngine, hum: Hu
 
 
 def test_a_short_text_does_not_wait_for_a_long_one(engine: SpeechEngine, hum: Hum) -> None:
-    hum.before_each = lambda job: time.sleep(0.02)
+    hum.before_each = lambda job: time.sleep(0.06)
     long = JobEnd(engine, Speak(f"{TWO_SENTENCES} " * 10, "af_bella", stream=True))
     short = JobEnd(engine, Speak(TWO_SENTENCES, "af_bella", "mp3"))
     short.wait()

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count, pairwise
 from typing import Any
 
@@ -295,3 +296,27 @@ def test_a_call_that_repeats_an_earlier_one_completes_the_answer() -> None:
         assert not parser.complete
     parser.feed(call)
     assert parser.complete
+
+
+CALLS: dict[type[ToolFormat], str] = {
+    HermesFormat: f"{HERMES_CALL}\n{HERMES_CALL}",
+    LlamaFormat: '{"name": "f", "parameters": {"a": 1}}',
+    MistralListFormat: '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}}, {"name": "now", "arguments": {}}]',
+    MistralFormat: '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]now[ARGS]{}',
+}
+
+
+@given(st.sampled_from(KINDS), st.data())
+def test_of_an_answer_of_calls_alone_that_is_cut_off_no_text_is_left(
+    kind: type[ToolFormat], data: st.DataObject
+) -> None:
+    whole = CALLS[kind]
+    text = whole[: data.draw(st.integers(0, len(whole)))]
+    forced = ToolParser(kind.markup, NAMES, forced=True)
+    free = ToolParser(kind.markup, NAMES)
+    told = forced.feed(text) + forced.finish()
+    assert [event for event in told if isinstance(event, Text)] == []
+    calls = [event for event in free.feed(text) + free.finish() if isinstance(event, ToolCall)]
+    assert [replace(event, id=None) for event in told if isinstance(event, ToolCall)] == [
+        replace(event, id=None) for event in calls
+    ]

@@ -1,0 +1,1 @@
+"""The gateway: what keys, limits and metering cost, beside the LiteLLM proxy."""

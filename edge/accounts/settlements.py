@@ -1,0 +1,68 @@
+"""Commits what calls cost: one writer, many calls in one transaction."""
+
+import asyncio
+import time
+from collections import deque
+
+import structlog
+
+from edge.store import OutboxStore, StoreError, UsageEvent
+
+log = structlog.get_logger(__name__)
+
+BATCH = 512
+"""Calls that one transaction settles."""
+
+PATIENCE_SECONDS = 10.0
+"""How long a call waits for a database that fails, until it ends in an error."""
+
+RETRY_SECONDS = 0.2
+
+
+class Settlements:
+    """Takes the events of calls that have ended; each future is done once its event is on the disk."""
+
+    def __init__(self, store: OutboxStore) -> None:
+        self._store = store
+        self._waiting: deque[tuple[UsageEvent, asyncio.Future[StoreError | None]]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def add(self, event: UsageEvent) -> "asyncio.Future[StoreError | None]":
+        """Have *event* committed. The result is the error if it cannot be."""
+        done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, done))
+        self._wake.set()
+        return done
+
+    def close(self) -> None:
+        """Let :meth:`run` end once all is committed."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit what comes until closed."""
+        while self._waiting or not self._closing:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                error = await self._commit([event for event, _ in batch])
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(error)
+
+    async def _commit(self, events: list[UsageEvent]) -> StoreError | None:
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        again = False
+        while True:
+            try:
+                await self._store.settle(events, again=again)
+            except StoreError as error:
+                log.warning("calls cannot be settled", calls=len(events), error=str(error))
+                if time.monotonic() > give_up_at:
+                    return error
+                again = True  # a transaction that did not answer in time may have been committed
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return None

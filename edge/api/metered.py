@@ -1,0 +1,50 @@
+"""Calls to models on behalf of who sent a request."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+from starlette.requests import Request
+
+from edge.accounts.limiter import Admission
+from edge.accounts.metering import Metering, Work
+from edge.models.served import ServedModel
+from edge.workers import messages
+from edge.workers.stream import EventStream
+
+
+def metered(
+    request: Request, served: ServedModel, *orders: messages.Request, per_prompt: int = 1
+) -> AbstractAsyncContextManager[EventStream]:
+    """Return what sends *orders* to the worker of *served* and yields their events, on the caller's account.
+
+    Every *per_prompt* orders in a row share their prompt. See ``Metering.call``.
+    """
+    metering: Metering = request.app.state.books.metering
+    return metering.call(_work(request, served, orders, per_prompt))
+
+
+async def check(request: Request, served: ServedModel, *orders: messages.Request) -> None:
+    """See that *orders*, which are to be sent later, can be paid for. See ``Metering.check``."""
+    metering: Metering = request.app.state.books.metering
+    await metering.check(_work(request, served, orders))
+
+
+def _work(
+    request: Request, served: ServedModel, orders: Sequence[messages.Request], per_prompt: int = 1
+) -> Work:
+    admission: Admission | None = getattr(request.state, "admission", None)
+    return Work(
+        key=request.state.key,
+        served=served,
+        orders=orders,
+        service=service(request.url.path),
+        region=request.app.state.settings.edge_region,
+        per_prompt=per_prompt,
+        request_id=request.state.request_id,
+        tell_tokens=admission.note_tokens if admission is not None else None,
+    )
+
+
+def service(path: str) -> str:
+    """Return what usage calls the endpoint *path*: ``/v1/chat/completions`` is ``chat/completions``."""
+    return path.strip("/").removeprefix("v1/").removesuffix("/stream")

@@ -1,0 +1,152 @@
+"""Requests that must not be done twice, at rest."""
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from edge.store.database import Database
+from edge.store.tables import idempotency as table
+from edge.store.upsert import insert
+
+RUNNING, KEPT, LOST = "running", "kept", "lost"
+BATCH_ROWS = 500
+"""What one transaction deletes: the write lock is not held for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is stored of a request when it begins. Times ending in ``_ms`` are Unix milliseconds."""
+
+    id: str
+    tenant_id: str
+    fingerprint: str
+    owner: str
+    created_at: str
+    lease_until_ms: int
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRow:
+    """What is known of a request; ``headers`` as JSON, and they, status and body once it is ``kept``."""
+
+    fingerprint: str
+    state: str
+    lease_until_ms: int
+    expires_at_ms: int
+    status: int | None
+    headers: str | None
+    body: bytes | None
+
+
+_COLUMNS = tuple(table.c[name] for name in IdempotencyRow.__slots__)
+
+
+class IdempotencyStore:
+    """Reads and writes claims and answers. Every method raises StoreError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, claim: Claim, now_ms: int) -> bool:
+        """Store *claim*; False if another one is there that has not expired and whose owner lives."""
+        values = asdict(claim) | {
+            "state": RUNNING,
+            "size_bytes": 0,
+            "status": None,
+            "headers": None,
+            "body": None,
+        }
+
+        async def work(connection: AsyncConnection) -> bool:
+            statement = insert(connection, table).values(values)
+            added = statement.on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
+            # Asked for by name: psycopg counts no rows of an INSERT that SQLAlchemy writes.
+            if (await connection.execute(added)).one_or_none() is not None:
+                return True
+            over = or_(
+                table.c.expires_at_ms <= now_ms,
+                and_(table.c.state == RUNNING, table.c.lease_until_ms <= now_ms),
+            )
+            taken = update(table).where(table.c.id == claim.id, over).values(values)
+            return bool((await connection.execute(taken)).rowcount)
+
+        return await self._database.write(work)
+
+    async def find(self, request_id: str) -> IdempotencyRow | None:
+        """Return what is known of a request."""
+
+        async def work(connection: AsyncConnection) -> IdempotencyRow | None:
+            row = (await connection.execute(select(*_COLUMNS).where(table.c.id == request_id))).one_or_none()
+            return IdempotencyRow(*row) if row is not None else None
+
+        return await self._database.read(work)
+
+    async def keep(
+        self, request_id: str, owner: str, *, status: int, headers: str, body: bytes | None, size_bytes: int
+    ) -> bool:
+        """Store the answer to a claim of *owner*; a *body* of None is lost. False if it is his no more."""
+        values = {
+            "state": LOST if body is None else KEPT,
+            "status": status,
+            "headers": headers,
+            "body": body,
+            "size_bytes": 0 if body is None else size_bytes,
+        }
+        statement = update(table).where(*_held_by(owner), table.c.id == request_id).values(values)
+        result = await self._database.write(lambda connection: connection.execute(statement))
+        return bool(result.rowcount)
+
+    async def release(self, request_id: str, owner: str) -> None:
+        """Delete a claim of *owner* that has no answer."""
+        statement = delete(table).where(*_held_by(owner), table.c.id == request_id)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def renew(self, owner: str, lease_until_ms: int) -> None:
+        """Lengthen the leases of every claim of *owner* that has no answer yet."""
+        statement = update(table).where(*_held_by(owner)).values(lease_until_ms=lease_until_ms)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def delete_expired(self, now_ms: int) -> int:
+        """Delete a batch of rows whose time has passed, and return how many."""
+        old = select(table.c.id).where(table.c.expires_at_ms <= now_ms).limit(BATCH_ROWS)
+        statement = delete(table).where(table.c.id.in_(old))
+        result = await self._database.write(lambda connection: connection.execute(statement))
+        return int(result.rowcount)
+
+    async def lose_above(self, limit_bytes: int) -> int:
+        """Drop the bodies of a batch of the oldest answers if all of them are larger than that.
+
+        Their rows stay: what was done is not done again. Returns how many there were.
+        """
+
+        async def size(connection: AsyncConnection) -> int:
+            total = select(func.coalesce(func.sum(table.c.size_bytes), 0))
+            return int((await connection.execute(total)).scalar_one())
+
+        async def work(connection: AsyncConnection) -> int:
+            excess = await size(connection) - limit_bytes
+            oldest = (
+                select(table.c.id, table.c.size_bytes)
+                .where(table.c.state == KEPT, table.c.size_bytes > 0)
+                .order_by(table.c.expires_at_ms)
+                .limit(BATCH_ROWS)
+            )
+            lost: list[str] = []
+            for row_id, bytes_ in await connection.execute(oldest):
+                if excess <= 0:
+                    break
+                excess -= bytes_
+                lost.append(row_id)
+            values = {"state": LOST, "body": None, "size_bytes": 0}
+            await connection.execute(update(table).where(table.c.id.in_(lost)).values(values))
+            return len(lost)
+
+        if await self._database.read(size) <= limit_bytes:
+            return 0
+        return await self._database.write(work)
+
+
+def _held_by(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return table.c.owner == owner, table.c.state == RUNNING

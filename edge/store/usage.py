@@ -1,0 +1,192 @@
+"""Usage at rest: the fleet's events, and their sums by day."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Select, and_, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from edge.store.credits import lock_balances, spend
+from edge.store.database import Database
+from edge.store.sketch import Sketch
+from edge.store.tables.usage import usage_days, usage_events
+from edge.store.upsert import insert as portable_insert
+from edge.store.usage_event import UsageEvent
+
+_FIELDS = UsageEvent.__slots__
+
+PRUNED_AT_ONCE = 5_000
+"""Old events that one transaction deletes."""
+
+
+@dataclass(slots=True)
+class UsageSum:
+    """Calls of one group added up: money in micro-units, times in milliseconds."""
+
+    requests: int = 0
+    errors: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    audio_ms: int = 0
+    characters: int = 0
+    cost_micro: int = 0
+    charged_micro: int = 0
+    total_ms_sum: float = 0.0
+    total_ms: Sketch = field(default_factory=Sketch)
+    first_byte_ms: Sketch = field(default_factory=Sketch)
+
+    def add(self, event: UsageEvent) -> None:
+        """Count one call. A time to the first byte of zero is that of a call that had none."""
+        self.requests += 1
+        self.errors += event.status >= 400
+        for name in _ADDED[2:]:
+            setattr(self, name, getattr(self, name) + getattr(event, name))
+        self.total_ms_sum += event.total_ms
+        self.total_ms.add(event.total_ms)
+        if event.first_byte_ms:
+            self.first_byte_ms.add(event.first_byte_ms)
+
+    def merge(self, other: "UsageSum") -> None:
+        """Take in all that *other* counted."""
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.total_ms_sum += other.total_ms_sum
+        self.total_ms.merge(other.total_ms)
+        self.first_byte_ms.merge(other.first_byte_ms)
+
+
+_ADDED = (
+    *("requests", "errors", "prompt_tokens", "cached_tokens", "completion_tokens"),
+    *("audio_ms", "characters", "cost_micro", "charged_micro"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageGroup:
+    """What the calls of a sum have in common; ``day`` is ``YYYY-MM-DD`` in UTC."""
+
+    tenant_id: str
+    key_id: str
+    day: str
+    model: str
+    adapter: str
+    region: str
+    service: str
+    path: str
+
+    @classmethod
+    def of(cls, event: UsageEvent) -> "UsageGroup":
+        return cls(*(getattr(event, name) for name in cls.__slots__))
+
+
+UsageRow = tuple[UsageGroup, UsageSum]
+
+
+class UsageStore:
+    """Takes in events and reads sums. Every method raises StoreError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take_in(self, events: Sequence[UsageEvent], now: str) -> int:
+        """Count those of *events* that were not counted yet, charge what they cost, and return how many.
+
+        That they are stored, added to their day and charged is one transaction: sent twice, an event counts
+        once.
+        """
+
+        async def work(connection: AsyncConnection) -> int:
+            ids = [event.id for event in events]
+            known = select(usage_events.c.id).where(usage_events.c.id.in_(ids))
+            seen = set((await connection.execute(known)).scalars())
+            new = list({event.id: event for event in events if event.id not in seen}.values())
+            if not new:
+                return 0
+            rows = [{name: getattr(event, name) for name in _FIELDS} for event in new]
+            await connection.execute(insert(usage_events), rows)
+            await _charge(connection, new, now)
+            await _add_to_days(connection, new)
+            return len(new)
+
+        return await self._database.write(work)
+
+    async def days(
+        self, *, start: str, end: str, tenant_id: str, key_id: str | None, limit: int
+    ) -> list[UsageRow]:
+        """Return up to *limit* sums of the days from *start* to *end*, both included: of one key, or with
+        None of all keys of the tenant.
+        """
+        wanted = (usage_days.c.tenant_id == tenant_id) & usage_days.c.day.between(start, end)
+        if key_id is not None:
+            wanted &= usage_days.c.key_id == key_id
+
+        async def rows(connection: AsyncConnection) -> list[UsageRow]:
+            return await _sums(connection, _DAYS.where(wanted).order_by(usage_days.c.day).limit(limit))
+
+        return await self._database.read(rows)
+
+    async def prune(self, before: str) -> int:
+        """Delete events that ended *before* that time, some at a time; return how many."""
+        old = select(usage_events.c.id).where(usage_events.c.at < before).limit(PRUNED_AT_ONCE)
+        statement = delete(usage_events).where(usage_events.c.id.in_(old))
+
+        async def work(connection: AsyncConnection) -> int:
+            return int((await connection.execute(statement)).rowcount)
+
+        return await self._database.write(work)
+
+
+async def _charge(connection: AsyncConnection, events: Iterable[UsageEvent], now: str) -> None:
+    charged: Counter[tuple[str, str | None]] = Counter()
+    for event in events:
+        if event.charged_micro:
+            charged[event.tenant_id, event.lease_id] += event.charged_micro
+    await lock_balances(connection, {tenant_id for tenant_id, _ in charged}, now)
+    for (tenant_id, lease_id), micro in sorted(charged.items(), key=str):
+        await spend(connection, tenant_id, lease_id, micro, now)
+
+
+async def _add_to_days(connection: AsyncConnection, events: Iterable[UsageEvent]) -> None:
+    sums: dict[UsageGroup, UsageSum] = {}
+    for event in events:
+        sums.setdefault(UsageGroup.of(event), UsageSum()).add(event)
+    groups = sorted(sums, key=str)  # one order, so that no two transactions wait for each other
+    blank = [_named(group) | _written(UsageSum()) for group in groups]
+    await connection.execute(portable_insert(connection, usage_days).on_conflict_do_nothing(), blank)
+    for group in groups:
+        same = and_(*(usage_days.c[name] == value for name, value in _named(group).items()))
+        for _, before in await _sums(connection, _DAYS.where(same).with_for_update()):
+            sums[group].merge(before)
+        await connection.execute(update(usage_days).where(same).values(_written(sums[group])))
+
+
+def _named(group: UsageGroup) -> dict[str, object]:
+    return {name: getattr(group, name) for name in UsageGroup.__slots__}
+
+
+def _written(total: UsageSum) -> dict[str, object]:
+    return {name: getattr(total, name) for name in (*_ADDED, "total_ms_sum")} | {
+        "total_ms": total.total_ms.to_bytes(),
+        "first_byte_ms": total.first_byte_ms.to_bytes(),
+    }
+
+
+_DAYS = select(
+    *(usage_days.c[name] for name in (*UsageGroup.__slots__, *_ADDED, "total_ms_sum")),
+    usage_days.c.total_ms,
+    usage_days.c.first_byte_ms,
+)
+
+
+async def _sums(connection: AsyncConnection, statement: Select[Any]) -> list[UsageRow]:
+    width = len(UsageGroup.__slots__)
+    return [
+        (
+            UsageGroup(*row[:width]),
+            UsageSum(*row[width:-2], *map(Sketch.from_bytes, row[-2:])),
+        )
+        for row in await connection.execute(statement)
+    ]

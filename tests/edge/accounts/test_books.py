@@ -1,0 +1,73 @@
+import os
+import random
+import subprocess
+import sys
+
+import anyio
+import pytest
+
+from edge.accounts.books import open_books
+from edge.accounts.credits import CreditService
+from edge.settings import EdgeSettings
+from edge.store import CreditStore, OutboxStore, TenantRow, TenantStore, UsageStore, open_fleet, open_stores
+from tests.edge.store.databases import Place
+
+GRANTED = 10**9
+COST = 5
+KILLS = 20
+
+
+def kill(place: Place, seconds: float) -> int:
+    """Run an edge's books until some time after its first call, kill it, and return how many it answered."""
+    command = [sys.executable, "-m", "tests.edge.accounts.killed_edge", str(place.home)]
+    with subprocess.Popen([*command, *filter(None, [place.url])], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        rest = process.stdout.read()
+    assert process.returncode == -9, first
+    return (first + rest).count(b"answered\n")
+
+
+async def prepare(place: Place) -> None:
+    async with open_fleet(place.home, place.url) as database:
+        await TenantStore(database).add(TenantRow("acme", "Acme", "prepaid", "2026-03-01T12:00:00Z"))
+        await CreditService(CreditStore(database)).grant("acme", GRANTED)
+
+
+async def settled(place: Place) -> tuple[int, int, int]:
+    """Start the books again and end them well; return calls counted, credits left, and the ledger's sum."""
+    async with open_stores(place.home, place.url) as stores:
+        async with open_books(stores, EdgeSettings(home=place.home)):
+            pass
+        assert await OutboxStore(stores.local).size() == 0
+        days = await UsageStore(stores.fleet).days(
+            start="2000-01-01", end="2999-12-31", tenant_id="acme", key_id=None, limit=100
+        )
+        store = CreditStore(stores.fleet)
+        account = await store.account("acme")
+        assert account.leased_micro == 0
+        entries = await store.ledger("acme", limit=10**6)
+    return (
+        sum(total.requests for _, total in days),
+        account.credits_micro,
+        sum(entry.amount_micro for entry in entries),
+    )
+
+
+@pytest.mark.timeout(240)
+def test_no_settled_call_is_lost_or_counted_twice_however_often_an_edge_is_killed(place: Place) -> None:
+    anyio.run(prepare, place)
+    chance = random.Random(os.environ.get("PYTHONHASHSEED", "1"))
+    kills = KILLS if place.url is None else KILLS // 2
+    answered = sum(kill(place, chance.uniform(0, 0.3)) for _ in range(kills))
+
+    counted, left, explained = anyio.run(settled, place)
+
+    assert answered > kills
+    # Each kill may come between the commit of a call and its last byte.
+    assert answered <= counted <= answered + kills * 8 * 2
+    assert left == explained == GRANTED - counted * COST

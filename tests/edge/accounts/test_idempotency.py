@@ -1,0 +1,236 @@
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from edge.accounts import idempotency as module
+from edge.accounts.idempotency import Idempotency, Identity, StoredAnswer
+from edge.errors import AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, StoreUnavailable
+from edge.store import Database, StoreError, Stores, open_stores
+from edge.store.idempotency import IdempotencyStore
+
+pytestmark = pytest.mark.anyio
+
+IDENTITY = Identity("a", "t", "f", keep_seconds=3600, fleetwide=True)
+ANSWER = StoredAnswer(200, [("content-type", "text/plain")], b"done")
+
+
+def service(stores: Stores, **options: Any) -> Idempotency:
+    return Idempotency(
+        stores, **{"answer_limit_bytes": 100, "total_limit_bytes": 1000, "wait_seconds": 0.3, **options}
+    )
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    async with open_stores(tmp_path, None) as stores:
+        yield stores
+
+
+@asynccontextmanager
+async def edge_of(home: Path, url: str, **options: Any) -> AsyncIterator[Idempotency]:
+    """One edge of a fleet."""
+    async with open_stores(home, url) as stores:
+        await stores.fleet.migrate()
+        yield service(stores, **options)
+
+
+async def test_a_claimed_request_is_answered_to_those_who_ask_again(stores: Stores) -> None:
+    first, other = service(stores), service(stores)
+    assert await first.find(IDENTITY) is None
+    assert await first.claim(IDENTITY)
+    assert not await other.claim(IDENTITY)
+    await first.keep(IDENTITY, ANSWER, status=200)
+    assert await other.find(IDENTITY) == StoredAnswer(200, [("content-type", "text/plain")], b"done")
+    assert not await other.claim(IDENTITY)
+
+
+async def test_the_name_of_another_request_is_refused(stores: Stores) -> None:
+    first = service(stores)
+    await first.claim(IDENTITY)
+    with pytest.raises(IdempotencyKeyReused):
+        await first.find(replace(IDENTITY, fingerprint="g"))
+
+
+async def test_a_repeat_waits_for_the_first_and_then_has_its_answer(stores: Stores) -> None:
+    first, other = service(stores), service(stores, wait_seconds=5)
+    await first.claim(IDENTITY)
+
+    async def keep_later() -> None:
+        await anyio.sleep(0.3)
+        await first.keep(IDENTITY, ANSWER, status=200)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_later)
+        answer = await other.find(IDENTITY)
+    assert answer is not None
+    assert answer.body == b"done"
+
+
+async def test_a_repeat_does_not_wait_for_ever(stores: Stores) -> None:
+    first, other = service(stores), service(stores)
+    await first.claim(IDENTITY)
+    started = time.monotonic()
+    with pytest.raises(IdempotencyInProgress):
+        await other.find(IDENTITY)
+    assert time.monotonic() - started < 2
+
+
+async def test_a_released_request_may_be_done_again(stores: Stores) -> None:
+    first, other = service(stores), service(stores)
+    await first.claim(IDENTITY)
+    await first.release(IDENTITY)
+    assert await other.find(IDENTITY) is None
+    assert await other.claim(IDENTITY)
+
+
+async def test_the_request_of_a_process_that_died_may_be_done_again_after_its_lease(stores: Stores) -> None:
+    dead, other = service(stores, lease_seconds=0.5), service(stores, wait_seconds=5)
+    await dead.claim(IDENTITY)
+    started = time.monotonic()
+    assert await other.find(IDENTITY) is None
+    assert time.monotonic() - started > 0.2
+    assert await other.claim(IDENTITY)
+
+
+async def test_a_long_request_keeps_its_lease(stores: Stores) -> None:
+    first, other = service(stores, lease_seconds=0.6), service(stores, wait_seconds=1.5)
+    async with first.running():
+        await first.claim(IDENTITY)
+        with pytest.raises(IdempotencyInProgress):
+            await other.find(IDENTITY)
+
+
+async def test_an_answer_that_is_too_large_is_done_once_all_the_same(stores: Stores) -> None:
+    first = service(stores)
+    await first.claim(IDENTITY)
+    await first.keep(IDENTITY, replace(ANSWER, body=b"x" * 101), status=200)
+    with pytest.raises(AnswerNotKept):
+        await first.find(IDENTITY)
+    assert not await first.claim(IDENTITY)
+    assert first.counts.not_kept == 1
+
+
+async def test_a_name_may_be_used_again_after_its_time(stores: Stores) -> None:
+    now = [1000.0]
+    first = service(stores, now=lambda: now[0])
+    await first.claim(IDENTITY)
+    await first.keep(IDENTITY, ANSWER, status=200)
+    now[0] += 3599
+    assert await first.find(replace(IDENTITY)) is not None
+    now[0] += 1
+    assert await first.find(replace(IDENTITY, fingerprint="g")) is None
+    assert await first.claim(replace(IDENTITY, fingerprint="g"))
+
+
+async def test_expired_rows_are_deleted_in_the_background(stores: Stores) -> None:
+    first = service(stores)
+    await first.claim(replace(IDENTITY, keep_seconds=0))
+    async with first.running():
+        with anyio.fail_after(5):
+            while await first._local.find(IDENTITY.id) is not None:
+                await anyio.sleep(0.02)
+
+
+async def test_a_sealed_answer_is_not_readable_in_the_database(stores: Stores) -> None:
+    first = service(stores)
+    sealed = replace(IDENTITY, secret="pg_mine")
+    await first.claim(sealed)
+    await first.keep(sealed, ANSWER, status=200)
+    row = await first._local.find(IDENTITY.id)
+    assert row is not None
+    assert row.body is not None
+    assert ANSWER.body not in row.body
+    assert await first.find(sealed) == ANSWER
+    with pytest.raises(AnswerNotKept, match="another key"):
+        await first.find(replace(IDENTITY, secret="pg_other"))
+
+
+async def test_without_its_own_file_nobody_knows(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreError("the disk is on fire")
+
+    monkeypatch.setattr(Database, "read", fail)
+    monkeypatch.setattr(Database, "write", fail)
+    with pytest.raises(StoreUnavailable):
+        await service(stores).find(IDENTITY)
+    with pytest.raises(StoreUnavailable):
+        await service(stores).claim(IDENTITY)
+
+
+async def test_two_edges_of_a_fleet_do_a_request_once(tmp_path: Path, postgresql: str) -> None:
+    async with edge_of(tmp_path / "a", postgresql) as one, edge_of(tmp_path / "b", postgresql) as two:
+        assert await one.claim(IDENTITY)
+        assert not await two.claim(IDENTITY)
+        with pytest.raises(IdempotencyInProgress):
+            await two.find(IDENTITY)
+        await one.keep(IDENTITY, ANSWER, status=200)
+        assert await two.find(IDENTITY) == ANSWER
+        assert one.counts.claimed_alone == two.counts.claimed_alone == 0
+
+
+async def test_a_repeated_request_id_counts_on_its_node_alone(tmp_path: Path, postgresql: str) -> None:
+    local = replace(IDENTITY, fleetwide=False)
+    async with edge_of(tmp_path / "a", postgresql) as one, edge_of(tmp_path / "b", postgresql) as two:
+        assert await one.claim(local)
+        assert await two.claim(local)
+
+
+class Frozen:
+    """Stands in for the fleet's database that has stopped answering."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, edge: Idempotency) -> None:
+        self.edge = edge
+        self.working = edge._fleet
+        self.thaw = monkeypatch.undo
+        assert self.working is not None
+        monkeypatch.setattr(module, "FLEET_SECONDS", 0.1)
+
+        async def hang(*_: object, **__: object) -> None:
+            await anyio.sleep_forever()
+
+        for name in ("claim", "find", "keep", "release", "renew"):
+            monkeypatch.setattr(self.working, name, hang, raising=True)
+
+
+async def test_a_fleet_that_does_not_answer_is_done_without_and_that_is_counted(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with edge_of(tmp_path / "a", postgresql) as one:
+        Frozen(monkeypatch, one)
+        started = time.monotonic()
+        assert await one.find(IDENTITY) is None
+        assert await one.claim(IDENTITY)
+        assert not await one.claim(IDENTITY), "its own claim holds"
+        await one.keep(IDENTITY, ANSWER, status=200)
+        assert await one.find(IDENTITY) == ANSWER
+        assert time.monotonic() - started < 3
+        assert one.counts.claimed_alone == 1
+
+
+async def test_a_fleet_that_is_back_hears_how_a_request_ended(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        edge_of(tmp_path / "a", postgresql, lease_seconds=0.5) as one,
+        edge_of(tmp_path / "b", postgresql, wait_seconds=5) as two,
+    ):
+        async with one.running():
+            assert await one.claim(IDENTITY)
+            frozen = Frozen(monkeypatch, one)
+            await one.keep(IDENTITY, ANSWER, status=200)
+            frozen.thaw()
+            with anyio.fail_after(10):
+                while (row := await two._fleet.find(IDENTITY.id)) is None or row.state != "kept":  # type: ignore[union-attr]
+                    await anyio.sleep(0.05)
+        assert await two.find(IDENTITY) == ANSWER
+
+
+def test_the_stand_in_covers_all_that_is_asked_of_the_fleet() -> None:
+    asked = {name for name in vars(IdempotencyStore) if not name.startswith("_")}
+    assert asked == {"claim", "find", "keep", "release", "renew", "delete_expired", "lose_above"}

@@ -1,0 +1,79 @@
+import anyio
+import pytest
+
+from edge.accounts import settlements as module
+from edge.accounts.settlements import Settlements
+from edge.store import OutboxStore, StoreError, UsageEvent
+from tests.edge.store.usage_events import usage_event
+
+pytestmark = pytest.mark.anyio
+
+
+class Outbox(OutboxStore):
+    """Keeps what it is given, after failing *failures* times."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.batches: list[tuple[list[str], bool]] = []
+        self._failures = failures
+
+    async def settle(self, events: list[UsageEvent], *, again: bool = False) -> None:  # type: ignore[override]
+        await anyio.sleep(0.01)
+        self.batches.append(([event.id for event in events], again))
+        if self._failures:
+            self._failures -= 1
+            raise StoreError("disk full")
+
+
+async def test_calls_that_end_meanwhile_are_committed_together() -> None:
+    outbox = Outbox()
+    settlements = Settlements(outbox)
+    events = [usage_event() for _ in range(5)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(settlements.run)
+        first = settlements.add(events[0])
+        await anyio.sleep(0.005)
+        rest = [settlements.add(event) for event in events[1:]]
+        assert not first.done()
+        assert [await future for future in (first, *rest)] == [None] * 5
+        settlements.close()
+    assert [ids for ids, _ in outbox.batches] == [[events[0].id], [event.id for event in events[1:]]]
+
+
+async def test_what_was_added_before_the_close_is_still_committed() -> None:
+    outbox = Outbox()
+    settlements = Settlements(outbox)
+    future = settlements.add(usage_event())
+    settlements.close()
+    await settlements.run()
+    assert await future is None
+    assert len(outbox.batches) == 1
+
+
+async def test_a_database_that_fails_for_a_while_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    outbox = Outbox(failures=2)
+    settlements = Settlements(outbox)
+    future = settlements.add(usage_event())
+    settlements.close()
+    await settlements.run()
+    assert await future is None
+    assert [again for _, again in outbox.batches] == [False, True, True]
+
+
+async def test_one_that_goes_on_failing_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    settlements = Settlements(Outbox(failures=1000))
+    future = settlements.add(usage_event())
+    settlements.close()
+    await settlements.run()
+    assert str(await future) == "disk full"
+
+
+async def test_a_caller_who_does_not_wait_disturbs_nobody() -> None:
+    settlements = Settlements(Outbox())
+    settlements.add(usage_event()).cancel()
+    other = settlements.add(usage_event())
+    settlements.close()
+    await settlements.run()
+    assert await other is None
