@@ -41,7 +41,7 @@ def make_key(home: Path, *scopes: Scope) -> str:
     return anyio.run(make)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     home = tmp_path_factory.mktemp("home")
     settings = EdgeSettings(
@@ -65,7 +65,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
         yield Edge(client, home, drain, models)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inference_key(edge: Edge) -> str:
     return edge.key(Scope.INFERENCE)
 
