@@ -194,7 +194,8 @@ class SharedLimits:
 def connect(url: str) -> Redis:
     """Return a client of the store at *url* (``redis://``, ``rediss://`` or ``unix://``).
 
-    It tries nothing twice: whoever asks it has a request waiting. Where all connections are in use, one waits.
+    It tries nothing twice: whoever asks it has a request waiting. Where all connections are in use,
+    he waits for one.
     """
     pool = BlockingConnectionPool.from_url(
         url,

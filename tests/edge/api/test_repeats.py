@@ -171,7 +171,9 @@ async def test_the_same_request_id_with_the_same_body_is_done_once(tmp_path: Pat
     assert work.runs == 3
 
 
-async def test_one_id_of_a_proxy_or_a_trace_stands_for_as_many_calls_as_are_made_under_it(tmp_path: Path) -> None:
+async def test_an_id_of_a_proxy_or_a_trace_stands_for_as_many_calls_as_are_made(
+    tmp_path: Path,
+) -> None:
     work = Work().free()
     async with guarded(tmp_path, work) as client:
         headers = JSON | {"X-Request-ID": "6f8f0c2e-7a55-4f0a-9d3c-0f4f2a1b9c3d"}
