@@ -26,7 +26,7 @@ LATE_SECONDS = 0.005
 """How late a timer may fire before it says that this process is held up."""
 
 MOST_ASKING = 8
-"""Requests that ask the store at a time. The others wait for their turn: that says nothing about the store."""
+"""Requests that ask the store at a time. That others wait for their turn tells nothing about the store."""
 
 TURN_SECONDS = 1.0
 """How long a request waits for its turn, until it is counted alone."""
