@@ -40,7 +40,9 @@ async def parse_recording(request: Request, model: type[M]) -> Sent[M]:
             upload = _upload(form)
             fields = _fields(form.multi_items()) | _fields(request.query_params.multi_items())
             asked = parse_fields(fields | {"file": await upload.read()}, model)
-            return Sent(asked, (upload.filename or "audio")[:MAX_FILENAME])
+            # In some encodings that a form may name, a name can hold half a character, which no JSON can.
+            name = (upload.filename or "audio").encode("utf-8", "replace").decode("utf-8")
+            return Sent(asked, name[:MAX_FILENAME])
     except HTTPException as error:
         raise InvalidField(f"file: {error.detail}", param="file") from None
 

@@ -47,6 +47,10 @@ class Turns(Generic[T]):
         items.insert(min(len(items), self._open_per_caller - 1), item)
         return item
 
+    def find(self, wanted: Callable[[T], bool]) -> T | None:
+        """Return an item that is *wanted*, None if there is none; the lines stay as they are."""
+        return next((item for items in self._callers.values() for item in items if wanted(item)), None)
+
     def remove(self, caller: str, item: T) -> bool:
         """Take *item* out; False if it is not there."""
         items = self._callers.get(caller)
@@ -98,7 +102,7 @@ class TurnsEngine(ABC):
 
     A subclass implements :meth:`run`, whose work may be left and taken up again wherever it pauses, however
     deep in calls into a library: each job is a greenlet. What it raises ends the job with that error. A job
-    whose caller leaves ends at its next turn.
+    whose caller leaves ends after the turn that is under way.
     """
 
     open_per_caller = OPEN_PER_CALLER
@@ -134,7 +138,7 @@ class TurnsEngine(ABC):
         job.on_cancel(lambda: self._drop(task))
 
     def _drop(self, task: _Task) -> None:
-        """End a job that has not begun; one that has finds out at its next turn."""
+        """End a job that has not begun; one that has gets the next turn to end in."""
         with self._changed:
             if task.begun or not self._turns.remove(task.caller, task):
                 return
@@ -143,7 +147,8 @@ class TurnsEngine(ABC):
     def _next(self) -> _Task:
         with self._changed:
             self._changed.wait_for(lambda: self._turns)
-            return self._turns.next()
+            # Behind many others its turn might come so late that the worker is taken for stuck and killed.
+            return self._turns.find(lambda task: task.job.cancelled) or self._turns.next()
 
     def _serve(self) -> None:
         while True:

@@ -70,6 +70,7 @@ class TranscriptionJobs:
         directory = jobs_directory(settings)
         self._files = AudioFiles(directory / "audio")
         self._gate = FairGate(settings.edge_jobs_running)
+        self._suspects = asyncio.Lock()
         self._live: dict[str, _Live] = {}
         self._starting = asyncio.Lock()
         self._started = False
@@ -186,17 +187,24 @@ class TranscriptionJobs:
         return result | {"started_at": live.started_at}
 
     async def _transcribe(self, job_id: str, order: TranscriptionOrder, live: _Live) -> dict[str, Any]:
-        """Return the result of a job, tried again where the model was at fault."""
-        patient_until = self._now() + PATIENCE_SECONDS
+        """Return the result of a job, tried again where the model was at fault.
+
+        Every job that was running when the worker died may have killed it, so they are tried again one by
+        one: a recording that does kill it takes none of the others along to the end of their attempts.
+        """
         deaths = 0
+        patient_until: float | None = None
         while True:
             try:
-                return await self._try(job_id, order, live)
+                async with self._suspects if deaths else contextlib.nullcontext():
+                    return await self._try(job_id, order, live)
             except WorkerFailed:
                 deaths += 1
                 if deaths >= ATTEMPTS:
                     raise
+                patient_until = None
             except (ModelNotReady, NoCapacity, StoreUnavailable):
+                patient_until = patient_until or self._now() + PATIENCE_SECONDS
                 if self._now() > patient_until:
                     raise
             await asyncio.sleep(RETRY_SECONDS)

@@ -74,6 +74,22 @@ def test_a_job_is_accepted_and_then_has_its_transcript(client: TestClient) -> No
     assert client.get(accepted["result_url"]).json() == done
 
 
+def test_no_name_of_a_file_keeps_jobs_from_being_shown(client: TestClient) -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a+2AA-.wav"\r\n\r\nhello\r\n--x--\r\n'
+    )
+    answer = client.post(
+        URL,
+        params={"model": "whisper-1"},
+        content=body,
+        headers={"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"},
+    )
+
+    assert answer.status_code == 202, answer.text
+    assert ended(client, answer.json()["job_id"])["metadata"]["filename"] == "a?.wav"
+    assert client.get(URL).status_code == 200
+
+
 def test_answers_are_as_the_document_describes_them(client: TestClient) -> None:
     document = build(OPERATIONS)
     operations = document["paths"][URL]

@@ -41,6 +41,15 @@ def test_what_was_taken_out_has_no_turn() -> None:
     assert not items.remove("a", "a1")
 
 
+def test_an_item_can_be_found_and_keeps_its_place() -> None:
+    items: Turns[str] = Turns()
+    for name in ("a1", "a2", "b1"):
+        items.add(name[0], name)
+    assert items.find(lambda name: name.endswith("2")) == "a2"
+    assert items.find(lambda name: name == "c1") is None
+    assert order(items, 3) == "a1 b1 a2"
+
+
 class Steps(TurnsEngine):
     """Does as many steps as the prompt says and tells of each; ``fail`` fails."""
 
@@ -106,6 +115,20 @@ def test_a_caller_who_leaves_ends_his_job_before_its_next_step(engine: Steps, do
             job.wait()
     assert len(done) < 100
     assert len(ask(engine, "2", "a").wait()) == 2
+
+
+def test_a_caller_who_leaves_does_not_wait_for_the_others_turns(engine: Steps, done: list[str]) -> None:
+    callers = [f"caller{number}" for number in range(20)]
+    jobs = {caller: ask(engine, "1000", caller) for caller in callers}
+    while set(callers) - set(done) or done[-1] != callers[0]:
+        time.sleep(0.001)
+    before = len(done)
+    jobs[callers[0]].job.cancel()
+    with pytest.raises(Cancelled):
+        jobs[callers[0]].wait()
+    assert len(done) - before < 10
+    for job in jobs.values():
+        job.job.cancel()
 
 
 def test_a_job_that_never_began_ends_at_once(engine: Steps) -> None:

@@ -132,6 +132,16 @@ async def test_a_recording_that_kills_its_worker_fails_in_the_end(settings: Edge
         await until(jobs, await begin(jobs, b"hello"), JobState.COMPLETED)
 
 
+async def test_jobs_beside_one_that_kills_its_worker_do_not_fail_with_it(settings: EdgeSettings) -> None:
+    settings = settings.model_copy(update={"edge_jobs_running": 3})
+    async with opened(settings) as jobs:
+        harmless = [await begin(jobs, b"hello wait0.8 there") for _ in range(2)]
+        deadly = await begin(jobs, b"hello wait0.3 die")
+        await until(jobs, deadly, JobState.FAILED)
+        for job in harmless:
+            await until(jobs, job, JobState.COMPLETED)
+
+
 async def test_room_is_bounded_and_nobody_takes_all_of_it(settings: EdgeSettings) -> None:
     settings = settings.model_copy(update={"edge_jobs": 4})
     async with opened(settings) as jobs:
