@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio.to_thread
-from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.credits import lock_balances, spend
@@ -126,7 +126,7 @@ class UsageStore:
 
         statement = _DAYS.where(wanted).order_by(usage_days.c.day).limit(limit)
 
-        async def rows(connection: AsyncConnection) -> Sequence[Row[Any]]:
+        async def rows(connection: AsyncConnection) -> Sequence[Sequence[Any]]:
             return (await connection.execute(statement)).all()
 
         # In a thread: a report of many keys has sketches by the ten thousand, and requests go on meanwhile.
@@ -186,7 +186,7 @@ _DAYS = select(
 )
 
 
-def _sums(rows: Iterable[Row[Any]]) -> list[UsageRow]:
+def _sums(rows: Iterable[Sequence[Any]]) -> list[UsageRow]:
     width = len(UsageGroup.__slots__)
     return [
         (

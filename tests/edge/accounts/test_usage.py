@@ -19,6 +19,10 @@ TODAY = date(2026, 3, 1)
 DAYS = Period(TODAY, TODAY)
 
 
+def day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text is not None else None
+
+
 @pytest.mark.parametrize(
     ("start", "end", "first", "last"),
     [
@@ -31,7 +35,7 @@ DAYS = Period(TODAY, TODAY)
 def test_a_period_is_the_last_thirty_days_unless_said_otherwise(
     start: str | None, end: str | None, first: str, last: str
 ) -> None:
-    found = period(start and date.fromisoformat(start), end and date.fromisoformat(end), TODAY)
+    found = period(day(start), day(end), TODAY)
     assert (str(found.start), str(found.end)) == (first, last)
 
 
