@@ -153,4 +153,7 @@ class EventStream:
         """Tell the worker that nobody reads the rest. Does nothing after the end."""
         if self._alarm is not None:
             self._alarm.cancel()
+        # Whoever is called knows the stream, and the order with its recording. As a cycle they would stay in
+        # memory until the garbage collector comes by.
+        self.before_end = None
         self._cancel()

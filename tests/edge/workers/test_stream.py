@@ -1,4 +1,6 @@
+import gc
 import time
+import weakref
 
 import anyio
 import pytest
@@ -146,3 +148,23 @@ async def test_audio_that_is_not_read_is_given_up_by_its_bytes(monkeypatch: pyte
     assert await anext(stream) == (0, Audio(b"12345678"))
     with pytest.raises(WorkerFailed, match="fast enough"):
         await anext(stream)
+
+
+async def test_what_knows_a_closed_stream_is_gone_with_it() -> None:
+    class Call:
+        def __init__(self) -> None:
+            self.stream = make()
+            self.stream.before_end = self.end
+
+        async def end(self) -> None:
+            pass
+
+    gc.disable()
+    try:
+        call = Call()
+        call.stream.close()
+        left = weakref.ref(call)
+        del call
+        assert left() is None
+    finally:
+        gc.enable()
