@@ -245,17 +245,13 @@ def _values(row: LedgerRow | LeaseRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def lock_balances(
-    connection: Connection, tenant_ids: Iterable[str], now: str
-) -> Mapping[str, int]:
+def lock_balances(connection: Connection, tenant_ids: Iterable[str], now: str) -> Mapping[str, int]:
     """Return the balances of tenants, in micro-units, and keep everybody else from changing them."""
     ids = sorted(tenant_ids)
     if not ids:
         return {}
     statement = portable_insert(connection, balances).on_conflict_do_nothing()
-    connection.execute(
-        statement, [{"tenant_id": one, "balance_micro": 0, "updated_at": now} for one in ids]
-    )
+    connection.execute(statement, [{"tenant_id": one, "balance_micro": 0, "updated_at": now} for one in ids])
     locked = (
         select(balances.c.tenant_id, balances.c.balance_micro)
         .where(balances.c.tenant_id.in_(ids))
@@ -273,9 +269,7 @@ def add_to_balance(connection: Connection, tenant_id: str, micro: int, now: str)
     )
 
 
-def spend(
-    connection: Connection, tenant_id: str, lease_id: str | None, micro: int, now: str
-) -> None:
+def spend(connection: Connection, tenant_id: str, lease_id: str | None, micro: int, now: str) -> None:
     """Put *micro* of usage into the ledger, and take it from the lease, or from the balance where there is
     none or it is closed. The tenant's balance must be locked.
     """

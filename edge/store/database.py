@@ -71,7 +71,7 @@ class Database:
         return await self._run(self._writing, work, DEADLINE_SECONDS)
 
     async def read_sync(self, work: Callable[[Connection], T]) -> T:
-        """Return what *work* does, like :meth:`read`; on SQLite in a thread, all at once, which costs less."""
+        """Return what *work* does, like :meth:`read`; on SQLite in a thread, all at once, at less cost."""
         return await self._run_sync(self._reading, work)
 
     async def write_sync(self, work: Callable[[Connection], T]) -> T:

@@ -24,7 +24,7 @@ _BY_PLACE = {table: _insert_by_place(table) for table in (usage_outbox, usage_ev
 def add_events(connection: Connection, table: Table, events: Sequence[UsageEvent]) -> None:
     """Add *events* to *table*, one of the two that hold them."""
     if connection.dialect.name == "sqlite":
-        # An event is the row already: naming its values only to put them in order again takes most of the time.
+        # An event is the row already: to name its values, and put them in order again, would take longest.
         connection.exec_driver_sql(_BY_PLACE[table], list(events))
     else:
         connection.execute(insert(table), [event._asdict() for event in events])

@@ -8,8 +8,8 @@ class UsageEvent(NamedTuple):
 
     ``service`` is the API's part that was called, ``path`` where it was served, as answers tell it, and
     ``status`` the HTTP status, 499 for a caller who left before the end. ``lease_id`` names the lease that
-    ``charged_micro`` was taken from, None where a tenant pays later or not at all. It is a tuple, in the order
-    of its tables' columns.
+    ``charged_micro`` was taken from, None where a tenant pays later or not at all. The
+    fields are in the order of its tables' columns.
     """
 
     id: str
