@@ -99,8 +99,12 @@ class Metering:
             error = caught
             raise
         finally:
-            with anyio.CancelScope(shield=True):
-                await call.leave(error)
+            try:
+                if not call.settled:
+                    with anyio.CancelScope(shield=True):
+                        await call.leave(error)
+            finally:
+                call.let_go()
 
 
 def _most(work: Work) -> int:
@@ -125,6 +129,17 @@ class _Call:
     def follow(self, stream: EventStream) -> None:
         self._stream = stream
         stream.before_end = self._end
+
+    def let_go(self) -> None:
+        """Part from the stream: what refers to each other stays in memory until somebody looks for it."""
+        if self._stream is not None:
+            self._stream.before_end = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether its event is on the disk."""
+        committed = self._committed
+        return committed is not None and committed.done() and committed.result() is None
 
     async def _end(self) -> None:
         """Settle a call whose work has ended, while its reader waits."""

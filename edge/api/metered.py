@@ -37,7 +37,7 @@ def _work(
         key=request.state.key,
         served=served,
         orders=orders,
-        service=service(request.url.path),
+        service=service(request.scope["path"]),
         region=request.app.state.settings.edge_region,
         per_prompt=per_prompt,
         request_id=request.state.request_id,

@@ -8,6 +8,7 @@ from starlette.types import Message, Send
 
 from edge.accounts import Key, Limits
 from edge.accounts.limits import Limit, Standing, Subject, Verdict
+from edge.accounts.tenants import NO_LIMITS
 from edge.errors import RateLimitExceeded
 
 V6_NETWORK_BITS = 64
@@ -29,7 +30,7 @@ def subjects_of(key: Key, default_requests: int) -> tuple[Subject, ...]:
     requests = default_requests or None if own.requests_per_minute is None else own.requests_per_minute
     limits = Limits(requests, own.tokens_per_minute, own.concurrent_requests)
     of_key = Subject("key", key.id, key.tenant_id, limits)
-    if key.tenant.limits == Limits():
+    if key.tenant.limits == NO_LIMITS:
         return (of_key,)
     return of_key, Subject("tenant", key.tenant_id, key.tenant_id, key.tenant.limits)
 

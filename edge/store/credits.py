@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
@@ -87,9 +87,9 @@ class CreditStore:
             known = select(tenants.c.id).where(tenants.c.id == row.tenant_id)
             if (await connection.execute(known)).one_or_none() is None:
                 return False
-            await lock_balances(connection, [row.tenant_id], row.at)
+            await connection.run_sync(lock_balances, [row.tenant_id], row.at)
             await connection.execute(insert(ledger).values(_values(row)))
-            await add_to_balance(connection, row.tenant_id, row.amount_micro, row.at)
+            await connection.run_sync(add_to_balance, row.tenant_id, row.amount_micro, row.at)
             return True
 
         return await self._database.write(work)
@@ -130,11 +130,11 @@ class CreditStore:
         """
 
         async def work(connection: AsyncConnection) -> LeaseRow | int:
-            balance = (await lock_balances(connection, [wish.tenant_id], now))[wish.tenant_id]
+            balance = (await connection.run_sync(lock_balances, [wish.tenant_id], now))[wish.tenant_id]
             if balance < wish.need_micro:
                 return balance
             amount = max(wish.need_micro, min(wish.wish_micro, balance // 4))
-            await add_to_balance(connection, wish.tenant_id, -amount, now)
+            await connection.run_sync(add_to_balance, wish.tenant_id, -amount, now)
             grown = None
             if wish.lease_id is not None:
                 grow = (
@@ -178,7 +178,7 @@ class CreditStore:
             found = await _lease(connection, lease_id)
             if found is None or found.closed_at is not None:
                 return True
-            await lock_balances(connection, [found.tenant_id], now)
+            await connection.run_sync(lock_balances, [found.tenant_id], now)
             found = await _lease(connection, lease_id, lock=True)
             if found is None or found.closed_at is not None:
                 return True
@@ -198,7 +198,7 @@ class CreditStore:
         async def work(connection: AsyncConnection) -> int:
             due = select(leases.c.id, leases.c.tenant_id).where(overdue)
             found = (await connection.execute(due.order_by(leases.c.expires_at).limit(EXPIRED_AT_ONCE))).all()
-            await lock_balances(connection, {tenant_id for _, tenant_id in found}, now)
+            await connection.run_sync(lock_balances, {tenant_id for _, tenant_id in found}, now)
             closed = 0
             for lease_id, _ in sorted(found):
                 lease = await _lease(connection, lease_id, lock=True)
@@ -257,48 +257,42 @@ def _values(row: LedgerRow | LeaseRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-async def lock_balances(
-    connection: AsyncConnection, tenant_ids: Iterable[str], now: str
-) -> Mapping[str, int]:
+def lock_balances(connection: Connection, tenant_ids: Iterable[str], now: str) -> Mapping[str, int]:
     """Return the balances of tenants, in micro-units, and keep everybody else from changing them."""
     ids = sorted(tenant_ids)
     if not ids:
         return {}
     statement = portable_insert(connection, balances).on_conflict_do_nothing()
-    await connection.execute(
-        statement, [{"tenant_id": one, "balance_micro": 0, "updated_at": now} for one in ids]
-    )
+    connection.execute(statement, [{"tenant_id": one, "balance_micro": 0, "updated_at": now} for one in ids])
     locked = (
         select(balances.c.tenant_id, balances.c.balance_micro)
         .where(balances.c.tenant_id.in_(ids))
         .order_by(balances.c.tenant_id)
         .with_for_update()
     )
-    return {row.tenant_id: row.balance_micro for row in await connection.execute(locked)}
+    return {row.tenant_id: row.balance_micro for row in connection.execute(locked)}
 
 
-async def add_to_balance(connection: AsyncConnection, tenant_id: str, micro: int, now: str) -> None:
-    await connection.execute(
+def add_to_balance(connection: Connection, tenant_id: str, micro: int, now: str) -> None:
+    connection.execute(
         update(balances)
         .where(balances.c.tenant_id == tenant_id)
         .values(balance_micro=balances.c.balance_micro + micro, updated_at=now)
     )
 
 
-async def spend(
-    connection: AsyncConnection, tenant_id: str, lease_id: str | None, micro: int, now: str
-) -> None:
+def spend(connection: Connection, tenant_id: str, lease_id: str | None, micro: int, now: str) -> None:
     """Put *micro* of usage into the ledger, and take it from the lease, or from the balance where there is
     none or it is closed. The tenant's balance must be locked.
     """
     row = LedgerRow(f"led_{secrets.token_hex(12)}", tenant_id, now, "usage", -micro, lease_id, "")
-    await connection.execute(insert(ledger).values(_values(row)))
+    connection.execute(insert(ledger).values(_values(row)))
     if lease_id is not None:
         open_lease = update(leases).where(leases.c.id == lease_id, leases.c.closed_at.is_(None))
-        taken = await connection.execute(open_lease.values(spent_micro=leases.c.spent_micro + micro))
+        taken = connection.execute(open_lease.values(spent_micro=leases.c.spent_micro + micro))
         if taken.rowcount:
             return
-    await add_to_balance(connection, tenant_id, -micro, now)
+    add_to_balance(connection, tenant_id, -micro, now)
 
 
 async def _lease(connection: AsyncConnection, lease_id: str, *, lock: bool = False) -> LeaseRow | None:
@@ -309,4 +303,4 @@ async def _lease(connection: AsyncConnection, lease_id: str, *, lock: bool = Fal
 
 async def _close(connection: AsyncConnection, lease: LeaseRow, now: str) -> None:
     await connection.execute(update(leases).where(leases.c.id == lease.id).values(closed_at=now))
-    await add_to_balance(connection, lease.tenant_id, lease.granted_micro - lease.spent_micro, now)
+    await connection.run_sync(add_to_balance, lease.tenant_id, lease.granted_micro - lease.spent_micro, now)

@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from edge.store.database import Database
+from edge.store.event_rows import EVENT_COLUMNS, add_events
 from edge.store.tables.credits import leases
 from edge.store.tables.usage import usage_outbox
 from edge.store.usage_event import UsageEvent
 
-_FIELDS = UsageEvent.__slots__
-_COLUMNS = tuple(usage_outbox.c[name] for name in _FIELDS)
-_INSERT = insert(usage_outbox)
+_COLUMNS = tuple(usage_outbox.c[name] for name in EVENT_COLUMNS)
 _SETTLE = (
     update(leases)
     .where(leases.c.id == bindparam("lease"))
@@ -33,46 +31,44 @@ class OutboxStore:
         With *again* those that are there already are left alone.
         """
 
-        async def work(connection: AsyncConnection) -> None:
-            new = await _unknown(connection, events) if again else events
+        def work(connection: Connection) -> None:
+            new = _unknown(connection, events) if again else events
             if not new:
                 return
-            await connection.execute(
-                _INSERT, [{name: getattr(event, name) for name in _FIELDS} for event in new]
-            )
+            add_events(connection, usage_outbox, new)
             charged: Counter[str] = Counter()
             for event in new:
                 if event.lease_id is not None and event.charged_micro:
                     charged[event.lease_id] += event.charged_micro
             if charged:
-                await connection.execute(_SETTLE, [{"lease": k, "micro": v} for k, v in charged.items()])
+                connection.execute(_SETTLE, [{"lease": k, "micro": v} for k, v in charged.items()])
 
-        await self._database.write(work)
+        await self._database.write_sync(work)
 
     async def oldest(self, limit: int) -> list[UsageEvent]:
         """Return up to *limit* events in the order in which they were added."""
         statement = select(*_COLUMNS).order_by(usage_outbox.c.seq).limit(limit)
 
-        async def rows(connection: AsyncConnection) -> list[UsageEvent]:
-            return [UsageEvent(*row) for row in await connection.execute(statement)]
+        def rows(connection: Connection) -> list[UsageEvent]:
+            return list(map(UsageEvent._make, connection.execute(statement)))
 
-        return await self._database.read(rows)
+        return await self._database.read_sync(rows)
 
     async def forget(self, ids: Sequence[str]) -> None:
         """Delete the events of these *ids*, which have arrived."""
         statement = delete(usage_outbox).where(usage_outbox.c.id.in_(ids))
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._database.write_sync(lambda connection: connection.execute(statement))
 
     async def size(self) -> int:
         """Return how many events there are."""
 
-        async def count(connection: AsyncConnection) -> int:
-            return (await connection.execute(select(func.count()).select_from(usage_outbox))).scalar_one()
+        def count(connection: Connection) -> int:
+            return (connection.execute(select(func.count()).select_from(usage_outbox))).scalar_one()
 
-        return await self._database.read(count)
+        return await self._database.read_sync(count)
 
 
-async def _unknown(connection: AsyncConnection, events: Sequence[UsageEvent]) -> list[UsageEvent]:
+def _unknown(connection: Connection, events: Sequence[UsageEvent]) -> list[UsageEvent]:
     known = select(usage_outbox.c.id).where(usage_outbox.c.id.in_([event.id for event in events]))
-    found = set((await connection.execute(known)).scalars())
+    found = set((connection.execute(known)).scalars())
     return [event for event in events if event.id not in found]

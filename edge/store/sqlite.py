@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, Engine, NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from edge.store.database import MIGRATION_SECONDS, Database
 from edge.store.errors import StoreError
+from edge.store.transaction_thread import TransactionThread
 
 BUSY_SECONDS = 2.0
 """How long a statement waits for another process's write lock."""
@@ -43,20 +44,31 @@ async def open_sqlite(file: Path) -> AsyncIterator[Database]:
     _make_private(file)
     url = URL.create("sqlite+aiosqlite", database=str(file))
     engine = create_async_engine(url, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine.sync_engine, "connect", _prepare)
-    event.listen(engine.sync_engine, "begin", _begin)
+    _listen(engine.sync_engine)
+    direct = create_engine(
+        url.set(drivername="sqlite"),
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        poolclass=NullPool,
+    )
+    _listen(direct)
     database = Database(
         engine,
         str(file),
         reading={_BEGIN: "BEGIN"},
         writing={_BEGIN: "BEGIN IMMEDIATE"},
         migrating={_BEGIN: "BEGIN IMMEDIATE", _WAIT: MIGRATION_SECONDS},
+        thread=TransactionThread(direct),
     )
     try:
         await database.migrate()
         yield database
     finally:
         await database.close()
+
+
+def _listen(engine: Engine) -> None:
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
 
 
 def _make_private(file: Path) -> None:

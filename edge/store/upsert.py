@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-def insert(connection: AsyncConnection, table: Table) -> "postgresql.Insert | sqlite.Insert":
+def insert(connection: AsyncConnection | Connection, table: Table) -> "postgresql.Insert | sqlite.Insert":
     """Return an INSERT into *table* that knows ``on_conflict_do_update`` and ``on_conflict_do_nothing``.
 
     Whether a row was added is told by ``returning()``; on PostgreSQL the result's ``rowcount`` is not.

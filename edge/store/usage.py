@@ -1,22 +1,22 @@
 """Usage at rest: the fleet's events, and their sums by day."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import anyio.to_thread
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.credits import lock_balances, spend
 from edge.store.database import Database
+from edge.store.event_rows import add_events
 from edge.store.sketch import Sketch
 from edge.store.tables.usage import usage_days, usage_events
 from edge.store.upsert import insert as portable_insert
 from edge.store.usage_event import UsageEvent
-
-_FIELDS = UsageEvent.__slots__
 
 PRUNED_AT_ONCE = 5_000
 """Old events that one transaction deletes."""
@@ -43,8 +43,13 @@ class UsageSum:
         """Count one call. A time to the first byte of zero is that of a call that had none."""
         self.requests += 1
         self.errors += event.status >= 400
-        for name in _ADDED[2:]:
-            setattr(self, name, getattr(self, name) + getattr(event, name))
+        self.prompt_tokens += event.prompt_tokens
+        self.cached_tokens += event.cached_tokens
+        self.completion_tokens += event.completion_tokens
+        self.audio_ms += event.audio_ms
+        self.characters += event.characters
+        self.cost_micro += event.cost_micro
+        self.charged_micro += event.charged_micro
         self.total_ms_sum += event.total_ms
         self.total_ms.add(event.total_ms)
         if event.first_byte_ms:
@@ -80,8 +85,10 @@ class UsageGroup:
 
     @classmethod
     def of(cls, event: UsageEvent) -> "UsageGroup":
-        return cls(*(getattr(event, name) for name in cls.__slots__))
+        return cls(*_shared(event))
 
+
+_shared = attrgetter(*UsageGroup.__slots__)
 
 UsageRow = tuple[UsageGroup, UsageSum]
 
@@ -99,20 +106,19 @@ class UsageStore:
         once.
         """
 
-        async def work(connection: AsyncConnection) -> int:
+        def work(connection: Connection) -> int:
             ids = [event.id for event in events]
             known = select(usage_events.c.id).where(usage_events.c.id.in_(ids))
-            seen = set((await connection.execute(known)).scalars())
+            seen = set(connection.execute(known).scalars())
             new = list({event.id: event for event in events if event.id not in seen}.values())
             if not new:
                 return 0
-            rows = [{name: getattr(event, name) for name in _FIELDS} for event in new]
-            await connection.execute(insert(usage_events), rows)
-            await _charge(connection, new, now)
-            await _add_to_days(connection, new)
+            add_events(connection, usage_events, new)
+            _charge(connection, new, now)
+            _add_to_days(connection, new)
             return len(new)
 
-        return await self._database.write(work)
+        return await self._database.write_sync(work)
 
     async def days(
         self, *, start: str, end: str, tenant_id: str, key_id: str | None, limit: int
@@ -143,29 +149,30 @@ class UsageStore:
         return await self._database.write(work)
 
 
-async def _charge(connection: AsyncConnection, events: Iterable[UsageEvent], now: str) -> None:
+def _charge(connection: Connection, events: Iterable[UsageEvent], now: str) -> None:
     charged: Counter[tuple[str, str | None]] = Counter()
     for event in events:
         if event.charged_micro:
             charged[event.tenant_id, event.lease_id] += event.charged_micro
-    await lock_balances(connection, {tenant_id for tenant_id, _ in charged}, now)
+    lock_balances(connection, {tenant_id for tenant_id, _ in charged}, now)
     for (tenant_id, lease_id), micro in sorted(charged.items(), key=str):
-        await spend(connection, tenant_id, lease_id, micro, now)
+        spend(connection, tenant_id, lease_id, micro, now)
 
 
-async def _add_to_days(connection: AsyncConnection, events: Iterable[UsageEvent]) -> None:
-    sums: dict[UsageGroup, UsageSum] = {}
+def _add_to_days(connection: Connection, events: Iterable[UsageEvent]) -> None:
+    shared: defaultdict[tuple[str, ...], UsageSum] = defaultdict(UsageSum)
     for event in events:
-        sums.setdefault(UsageGroup.of(event), UsageSum()).add(event)
+        shared[_shared(event)].add(event)
+    sums = {UsageGroup(*fields): total for fields, total in shared.items()}
     groups = sorted(sums, key=str)  # one order, so that no two transactions wait for each other
     blank = [_named(group) | _written(UsageSum()) for group in groups]
-    await connection.execute(portable_insert(connection, usage_days).on_conflict_do_nothing(), blank)
+    connection.execute(portable_insert(connection, usage_days).on_conflict_do_nothing(), blank)
     for group in groups:
         same = and_(*(usage_days.c[name] == value for name, value in _named(group).items()))
-        held = (await connection.execute(_DAYS.where(same).with_for_update())).all()
+        held = connection.execute(_DAYS.where(same).with_for_update()).all()
         for _, before in _sums(held):
             sums[group].merge(before)
-        await connection.execute(update(usage_days).where(same).values(_written(sums[group])))
+        connection.execute(update(usage_days).where(same).values(_written(sums[group])))
 
 
 def _named(group: UsageGroup) -> dict[str, object]:

@@ -1,15 +1,15 @@
 """One call to a model, as it is accounted for."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class UsageEvent:
+class UsageEvent(NamedTuple):
     """Money in micro-units, times in milliseconds, ``at`` the end of the call (RFC 3339, UTC).
 
     ``service`` is the API's part that was called, ``path`` where it was served, as answers tell it, and
     ``status`` the HTTP status, 499 for a caller who left before the end. ``lease_id`` names the lease that
-    ``charged_micro`` was taken from, None where a tenant pays later or not at all.
+    ``charged_micro`` was taken from, None where a tenant pays later or not at all. The
+    fields are in the order of its tables' columns.
     """
 
     id: str

@@ -318,3 +318,19 @@ async def test_a_call_that_is_done_again_after_a_crash_has_the_same_event_once_i
                     _ = [event async for event in stream]
             ids.append(at.event.id)
     assert ids[0] == ids[2] == "use_job" != ids[1]
+
+
+async def test_a_call_that_is_over_is_not_kept_by_its_stream() -> None:
+    async with desk() as at:
+        async with at.call() as stream:
+            stream.put(0, END)
+            stream.end(Finished(1))
+            assert stream.before_end is not None
+            _ = [event async for event in stream]
+        assert at.worker.stream.before_end is None
+    async with desk() as at:
+        with suppress(ClientGone):
+            async with at.call() as stream:
+                stream.end(Finished(1))
+                raise ClientGone
+        assert at.worker.stream.before_end is None

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -110,7 +109,7 @@ async def test_days_are_those_of_one_key_or_of_all_of_the_tenant(place: Place) -
         mine = await store.days(**WEEK)
         ours = await store.days(**(WEEK | {"key_id": None}))
         assert len(await store.days(**(WEEK | {"key_id": None, "limit": 1}))) == 1
-    assert [group for group, _ in mine] == [UsageGroup.of(replace(PLAIN, id="any"))]
+    assert [group for group, _ in mine] == [UsageGroup.of(PLAIN._replace(id="any"))]
     assert {group.key_id for group, _ in ours} == {"key_1", "key_2"}
     assert {group.tenant_id for group, _ in ours} == {"default"}
 

@@ -1,7 +1,6 @@
 """Events of usage for tests."""
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 from edge.store import UsageEvent
@@ -36,4 +35,4 @@ PLAIN = UsageEvent(
 
 def usage_event(**fields: Any) -> UsageEvent:
     """Return a new event that is like PLAIN but for *fields*."""
-    return replace(PLAIN, id=f"use_{next(_numbers)}", **fields)
+    return PLAIN._replace(id=f"use_{next(_numbers)}", **fields)
