@@ -213,8 +213,8 @@ class EdgeSettings(CommonSettings):
     )
     edge_request_id_seconds: Annotated[Seconds, Field(le=86_400)] = Field(
         default=300.0,
-        description="How long the same X-Request-ID with the same JSON body by the same key is taken for the "
-        "same request, and answered with what the first was; 0 is never",
+        description="How long the same X-Request-ID of polargrid-sdk's form with the same JSON body by the "
+        "same key is taken for the same request, and answered with what the first was; 0 is never",
     )
     edge_replay_limit_bytes: Annotated[int, Field(ge=0, le=64 * MIB)] = Field(
         default=16 * MIB, description="Largest answer that is kept for repeats of its request"

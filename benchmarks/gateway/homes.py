@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -79,7 +80,7 @@ def add_usage(home: Path, key_id: str, events: int) -> None:
     with closing(sqlite3.connect(database_file(home))) as database, database:
         for day in range(DAYS):
             for model in MODELS:
-                values = {"tenant": TENANT, "key": key_id, "model": model, "times": times}
+                values: dict[str, Any] = {"tenant": TENANT, "key": key_id, "model": model, "times": times}
                 values |= {"day": str(today - timedelta(days=day)), "count": events // groups}
                 database.execute(_DAY, values)
         count = min(events, MOST_EVENTS)

@@ -18,7 +18,7 @@ from edge.accounts.breaker import Breaker
 from edge.accounts.sealing import NotSealedWith, seal, unseal
 from edge.errors import AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, StoreUnavailable
 from edge.store import StoreError, Stores
-from edge.store.idempotency import KEPT, LOST, Claim, IdempotencyRow, IdempotencyStore
+from edge.store.idempotency import KEPT, LOST, RUNNING, Claim, IdempotencyRow, IdempotencyStore
 from shared.clock import rfc3339
 
 log = structlog.get_logger(__name__)
@@ -217,7 +217,12 @@ class Idempotency:
         fleet = self._fleet
         if fleet is None or not identity.fleetwide or (row is not None and row.state in (KEPT, LOST)):
             return row
-        return await self._ask_fleet(lambda: fleet.find(identity.id)) or row
+        found = await self._ask_fleet(lambda: fleet.find(identity.id))
+        if found is None or row is None:
+            return found or row
+        # A process of this node may have claimed it without the fleet, which still shows who died at it.
+        both_run = found.state == row.state == RUNNING
+        return max(found, row, key=lambda one: one.lease_until_ms) if both_run else found
 
     async def _ask_fleet(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         if not self._breaker.may_try():

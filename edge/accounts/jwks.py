@@ -113,6 +113,14 @@ def is_url(source: str) -> bool:
     return source.startswith(("https://", "http://"))
 
 
+def shown(source: str) -> str:
+    """Return *source* without what a URL may hold of secrets: user, password, query."""
+    if not is_url(source):
+        return source
+    url = httpx.URL(source)
+    return str(url.copy_with(username=None, password=None, query=None))
+
+
 class KeySet:
     """The keys at *source*, fetched in the background. A request waits for a fetch only if its token names a
     key that is not known, and such fetches are rare however many come.
@@ -151,7 +159,7 @@ class KeySet:
             await self._fetch_for_unknown()
             found = self._known(key_id)
         if found is None and self._failed:
-            raise KeysUnavailable(f"the keys at {self._source} cannot be fetched")
+            raise KeysUnavailable(f"the keys at {shown(self._source)} cannot be fetched")
         return found
 
     def _known(self, key_id: str | None) -> SigningKey | None:
@@ -179,7 +187,9 @@ class KeySet:
         except (OSError, ValueError, httpx.HTTPError) as error:
             if not self._failed:
                 log.warning(
-                    "the keys of the token issuer cannot be fetched", source=self._source, error=str(error)
+                    "the keys of the token issuer cannot be fetched",
+                    source=shown(self._source),
+                    error=str(error),
                 )
             self._failed = True
             return

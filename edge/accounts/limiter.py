@@ -25,6 +25,12 @@ REFRESH_SECONDS = LEASE_SECONDS / 3
 LATE_SECONDS = 0.005
 """How late a timer may fire before it says that this process is held up."""
 
+MOST_ASKING = 8
+"""Requests that ask the store at a time. That others wait for their turn tells nothing about the store."""
+
+TURN_SECONDS = 1.0
+"""How long a request waits for its turn, until it is counted alone."""
+
 TELLERS = 4
 """How many ends of requests are told to the store at a time."""
 
@@ -75,7 +81,7 @@ class Limiter:
     """Admits requests: by the counts that edges share if *shared* is given and answers, else by its own.
 
     Own counts are kept all along, so that a store that fails leaves no edge without any. A request waits for
-    the store for *deadline_seconds* at most, and not at all while the breaker is open.
+    the store for *deadline_seconds* at most once it is its turn, and not at all while the breaker is open.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class Limiter:
         self._shared = shared
         self._deadline = deadline_seconds
         self._breaker = breaker or Breaker()
+        self._turns = asyncio.Semaphore(MOST_ASKING)
         self._leaving: asyncio.Queue[Admission] = asyncio.Queue(MOST_LEAVING)
         self.counts = LimiterCounts()
 
@@ -178,11 +185,22 @@ class Limiter:
         self, ask: Callable[[], Coroutine[Any, Any, T]], *, seconds: float | None = None
     ) -> T | None:
         """Return what *ask* returns, None if it fails, takes too long, or is better not tried now."""
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            return None
+        try:
+            return await self._ask(ask, self._deadline if seconds is None else seconds)
+        finally:
+            self._turns.release()
+
+    async def _ask(self, ask: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T | None:
         if not self._breaker.may_try():
             return None
         was_degraded = self.degraded
         try:
-            answer = await within(self._deadline if seconds is None else seconds, ask())
+            answer = await within(seconds, ask())
         except (RedisError, OSError, TimeoutError) as error:
             self.counts.shared_failures += 1
             self._breaker.fail()

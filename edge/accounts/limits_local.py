@@ -59,7 +59,9 @@ class LocalLimits:
         """Take note that a request counted in *window* has ended, having used so many tokens."""
         self._turn()
         for subject in subjects:
-            running = self._running.get(subject.name, 0)
+            # One that was counted while there was no such limit takes no slot of those counted since.
+            counts = subject.limits.concurrent_requests is not None
+            running = self._running.get(subject.name, 0) if counts else 0
             if running > 1:
                 self._running[subject.name] = running - 1
             elif running:

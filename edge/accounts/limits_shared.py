@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -20,7 +20,7 @@ LEASE_SECONDS = 30
 """How long a running request counts without a sign of life of its edge."""
 
 KEPT_SECONDS = 2 * WINDOW_SECONDS
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 32
 SOCKET_SECONDS = 5.0
 NONE = -1
 """Stands for "no limit" in the scripts."""
@@ -194,15 +194,18 @@ class SharedLimits:
 def connect(url: str) -> Redis:
     """Return a client of the store at *url* (``redis://``, ``rediss://`` or ``unix://``).
 
-    It tries nothing twice: whoever asks it has a request waiting.
+    It tries nothing twice: whoever asks it has a request waiting. Where all connections are in use,
+    he waits for one.
     """
-    client: Redis = Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         # Whoever asks has a deadline of his own; this one is for what nobody waits for any more.
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         max_connections=MOST_CONNECTIONS,
+        timeout=SOCKET_SECONDS,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
     )
+    client: Redis = Redis.from_pool(pool)
     return client

@@ -16,10 +16,11 @@ class BeyondCaller(Exception):
         self.field = field
 
 
-def within(caller: Key, wanted: KeyOrder) -> KeyOrder:
+def within(caller: Key, wanted: KeyOrder, *, default_requests: int = 0) -> KeyOrder:
     """Return *wanted* with the bounds of *caller* where it has none of its own.
 
-    A superadmin's key has no bounds.
+    A superadmin's key has no bounds. *default_requests* a minute are what a key may do for which no limit was
+    set; 0 is without limit.
 
     Raises:
         BeyondCaller: what was asked for goes beyond them.
@@ -35,12 +36,12 @@ def within(caller: Key, wanted: KeyOrder) -> KeyOrder:
         limits=_filled(caller.limits, wanted.limits),
         expires_at=wanted.expires_at or _moment(caller.expires_at),
     )
-    check(caller, filled)
+    check(caller, filled, default_requests=default_requests)
     return filled
 
 
-def check(caller: Key, wanted: KeyOrder) -> None:
-    """See that *caller* may hold the raw text of a key like *wanted*.
+def check(caller: Key, wanted: KeyOrder, *, default_requests: int = 0) -> None:
+    """See that *caller* may hold the raw text of a key like *wanted*; see :func:`within`.
 
     Raises:
         BeyondCaller: that key could do more than *caller*.
@@ -57,8 +58,10 @@ def check(caller: Key, wanted: KeyOrder) -> None:
     ):
         if own is not None and (asked is None or not asked <= own):
             raise BeyondCaller(field, f"this key is for {', '.join(sorted(own))} only")
+    default = Limits(requests_per_minute=default_requests or None)
+    own_limits, asked_limits = _filled(default, caller.limits), _filled(default, wanted.limits)
     for name in Limits.__slots__:
-        bound, asked_limit = getattr(caller.limits, name), getattr(wanted.limits, name)
+        bound, asked_limit = getattr(own_limits, name), getattr(asked_limits, name)
         if bound is not None and (asked_limit is None or asked_limit > bound):
             raise BeyondCaller(f"limits.{name}", f"this key's own is {bound}")
     ends = _moment(caller.expires_at)

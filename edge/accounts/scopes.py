@@ -17,8 +17,8 @@ class Scope(enum.StrEnum):
     """Make, list, rotate and revoke the keys of one's tenant."""
 
     SUPERADMIN = "superadmin"
-    """Operators' calls, the keys of every tenant, and all there is to see. Runs no models: an operator's key
-    is not one to be spent."""
+    """Operators' calls, the keys of every tenant, and all there is to see. It runs no models: an
+    operator's key is not one to be spent."""
 
 
 def parse_scopes(words: Iterable[str]) -> frozenset[Scope]:

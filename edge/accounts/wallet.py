@@ -29,6 +29,10 @@ IDLE_SECONDS = 60.0
 GRACE = timedelta(seconds=60)
 """How long after its expiry a lease is closed by whoever sees it: clocks differ."""
 
+CLOSED_KEPT = timedelta(days=7)
+"""How long a closed lease can still be looked at."""
+
+FORGET_SECONDS = 600.0
 TICK_SECONDS = 5.0
 MANY_TENANTS = 100_000
 
@@ -171,15 +175,21 @@ class Wallet:
             if row.id in open_ids:
                 self._take_up(row, started + self._lease_seconds)
             else:
-                await self._held.close(row.id, self._stamp())
+                await self._held.drop(row.id)
 
     async def run(self) -> None:
-        """Renew leases in use, give back idle ones, and close those of edges that died, until cancelled."""
+        """Renew leases in use, give back idle ones, close those of edges that died, and forget those that are
+        closed, until cancelled."""
+        forgot_at = -FORGET_SECONDS
         while True:
             await anyio.sleep(min(TICK_SECONDS, self._lease_seconds / 4))
             try:
                 await self._tend()
                 await self._fleet.expire(before=rfc3339(self._now() - GRACE), now=self._stamp())
+                if self._timer() - forgot_at > FORGET_SECONDS:
+                    forgot_at = self._timer()
+                    while await self._fleet.forget_closed(rfc3339(self._now() - CLOSED_KEPT)):
+                        pass
             except StoreError as error:
                 log.warning("leases cannot be tended", error=str(error))
 
@@ -203,7 +213,7 @@ class Wallet:
             elif self._leases.get(lease.tenant_id) is lease:
                 lease.good_until = 0.0
                 del self._leases[lease.tenant_id]
-                await self._held.close(lease.id, self._stamp())
+                await self._held.drop(lease.id)
 
     async def _give_back(self, lease: Lease) -> None:
         if lease.reserved or lease.tenant_id in self._draws:
@@ -216,7 +226,7 @@ class Wallet:
             if not gone:
                 self._leases.setdefault(lease.tenant_id, lease)
         if gone and self._in_fleet:
-            await self._held.close(lease.id, self._stamp())
+            await self._held.drop(lease.id)
 
     async def close(self) -> None:
         """Give back what is left, as far as the database answers; the rest is taken up at the next start."""

@@ -14,6 +14,10 @@ KEY_SECONDS = 24 * 3600
 LONGEST_KEY = 255
 """Characters of an Idempotency-Key."""
 
+_CLIENTS_ID = re.compile(r"req_[0-9A-Za-z]+_[0-9A-Za-z]+")
+"""The form of the ids that the published client makes, one for each call. Others may stand for more than one
+call: proxies and traces give all that belongs to one request of theirs the same."""
+
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 
@@ -26,7 +30,7 @@ def has_identity(request: Request) -> bool:
     if "idempotency-key" in headers:
         return True
     return (
-        "x-request-id" in headers
+        _CLIENTS_ID.fullmatch(headers.get("x-request-id", "")) is not None
         and headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         and "text/event-stream" not in headers.get("accept", "")
     )
@@ -39,8 +43,8 @@ def identify(
 
     An ``Idempotency-Key`` stands for one request of a tenant for a day, among keys that may use the same
     models: none reads an answer that it could not have got. Without one, the same
-    ``X-Request-ID`` with the same body by the same key is taken for the same request for
-    *request_id_seconds*: the published client repeats it when it tries again.
+    ``X-Request-ID`` of the published client's form with the same body by the same key is taken for the same
+    request for *request_id_seconds*: that client repeats it when it tries again.
 
     Raises:
         InvalidField: the Idempotency-Key is none.

@@ -23,6 +23,7 @@ from edge.api.token_types import (
     describe_new,
 )
 from edge.errors import ExceedsKey, InvalidField, TokenEnded, TokenNotFound
+from edge.settings import EdgeSettings
 from edge.store import StoreError
 from shared.errors import ApiError
 from shared.http.json import JsonResponse
@@ -42,7 +43,7 @@ async def create_token(request: Request) -> Response:
     caller: Key = request.state.key
     accounts: Accounts = request.app.state.accounts
     try:
-        order = within(caller, _order(request, body, caller))
+        order = within(caller, _order(request, body, caller), default_requests=_default_requests(request))
         new = await accounts.keys.create(order)
     except BeyondCaller as error:
         raise _beyond(error) from None
@@ -87,7 +88,7 @@ async def rotate_token(request: Request) -> Response:
     accounts: Accounts = request.app.state.accounts
     old = await _found(request, caller)
     try:
-        check(caller, order_like(old))
+        check(caller, order_like(old), default_requests=_default_requests(request))
         new = await accounts.keys.rotate(old.id, overlap=timedelta(seconds=body.overlap_seconds))
     except BeyondCaller as error:
         raise _beyond(error) from None
@@ -127,6 +128,11 @@ def _order(request: Request, body: TokenRequest, caller: Key) -> KeyOrder:
         limits=_limits(body.limits or TokenLimits()),
         expires_at=expires_at,
     )
+
+
+def _default_requests(request: Request) -> int:
+    settings: EdgeSettings = request.app.state.settings
+    return settings.edge_requests_per_minute
 
 
 def _limits(limits: TokenLimits) -> Limits:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from edge.accounts import Scope
-from edge.accounts.usage import GROUPS, Part, PeriodError, Report, UsageService
+from edge.accounts.usage import GROUPS, Part, Period, PeriodError, Report, UsageService
 from edge.api.account_types import (
     ModelUsage,
     Percentiles,
@@ -46,16 +47,22 @@ async def usage(request: Request) -> Response:
         raise BadRequest(str(error)) from None
     except StoreError as error:
         raise StoreUnavailable("Usage cannot be looked up right now; try again") from error
+    # In a thread: adding up the sums of many keys takes a while, and other requests go on.
+    return JsonResponse(await anyio.to_thread.run_sync(_content, report, days, names, after, asked.limit))
+
+
+def _content(
+    report: Report, days: Period, names: Sequence[str], after: tuple[str, ...] | None, limit: int
+) -> UsageAnswer:
     parts = [part for part in report.by(*names) if after is None or part[0] > after]
-    page = parts[: asked.limit]
-    content: UsageAnswer = {
+    page = parts[:limit]
+    return {
         "period": {"start_date": str(days.start), "end_date": str(days.end)},
         "usage": _stats(report),
         "data": [_row(names, part) for part in page],
         "by_service": [_service(part) for part in report.by("service")],
         "next_cursor": write_cursor(page[-1][0]) if len(parts) > len(page) else None,
     }
-    return JsonResponse(content)
 
 
 def _groups(text: str) -> tuple[str, ...]:

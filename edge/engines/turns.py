@@ -1,5 +1,6 @@
 """An engine whose callers take turns."""
 
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -10,6 +11,8 @@ from typing import Any, Generic, TypeVar
 from greenlet import greenlet
 
 from edge.engines.base import Cancelled, Job
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -124,6 +127,9 @@ class TurnsEngine(ABC):
         Call *pause* wherever others may have their turns; it raises Cancelled once the caller has left.
         """
 
+    def rest(self) -> None:  # noqa: B027 - most have nothing to give back
+        """Give back what only work needs; called on the engine's thread once nothing waits any more."""
+
     def submit(self, job: Job) -> None:
         task = _Task(job, self.caller(job) or f"stranger {id(job)}", self.run)
         job.on_cancel(lambda: self._drop(task))  # first: a model may have its own way once the job runs
@@ -158,3 +164,13 @@ class TurnsEngine(ABC):
                 if removed:
                     task.job.finish(error)
             del task, error  # their payload and traceback must not outlive them until the next job comes
+            with self._changed:
+                idle = not self._turns
+            if idle:
+                self._rest()
+
+    def _rest(self) -> None:
+        try:
+            self.rest()
+        except Exception:
+            log.exception("the engine keeps what it could give back")

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
@@ -14,6 +14,9 @@ from edge.store.upsert import insert as portable_insert
 
 EXPIRED_AT_ONCE = 100
 """Leases that one transaction closes."""
+
+FORGOTTEN_AT_ONCE = 1_000
+"""Closed leases that one transaction deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,15 @@ class CreditStore:
 
         return await self._database.write(work)
 
+    async def forget_closed(self, before: str) -> int:
+        """Delete leases that were closed *before* that time, some at a time; return how many. The ledger
+        explains them, and what is still reported of one is taken from the balance, as of any that is closed.
+        """
+        old = select(leases.c.id).where(leases.c.closed_at < before).limit(FORGOTTEN_AT_ONCE)
+        statement = delete(leases).where(leases.c.id.in_(old))
+        result = await self._database.write(lambda connection: connection.execute(statement))
+        return int(result.rowcount)
+
 
 class HeldLeases:
     """The leases of one edge, in its own file: what they have left survives a restart."""
@@ -232,9 +244,9 @@ class HeldLeases:
 
         await self._database.write(work)
 
-    async def close(self, lease_id: str, now: str) -> None:
-        """Take note that a lease is no longer held."""
-        statement = update(leases).where(leases.c.id == lease_id).values(closed_at=now)
+    async def drop(self, lease_id: str) -> None:
+        """Delete a lease that is no longer held."""
+        statement = delete(leases).where(leases.c.id == lease_id)
         await self._database.write(lambda connection: connection.execute(statement))
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, insert, select, update
+import anyio.to_thread
+from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.credits import lock_balances, spend
@@ -123,10 +124,13 @@ class UsageStore:
         if key_id is not None:
             wanted &= usage_days.c.key_id == key_id
 
-        async def rows(connection: AsyncConnection) -> list[UsageRow]:
-            return await _sums(connection, _DAYS.where(wanted).order_by(usage_days.c.day).limit(limit))
+        statement = _DAYS.where(wanted).order_by(usage_days.c.day).limit(limit)
 
-        return await self._database.read(rows)
+        async def rows(connection: AsyncConnection) -> Sequence[Sequence[Any]]:
+            return (await connection.execute(statement)).all()
+
+        # In a thread: a report of many keys has sketches by the ten thousand, and requests go on meanwhile.
+        return await anyio.to_thread.run_sync(_sums, await self._database.read(rows))
 
     async def prune(self, before: str) -> int:
         """Delete events that ended *before* that time, some at a time; return how many."""
@@ -158,7 +162,8 @@ async def _add_to_days(connection: AsyncConnection, events: Iterable[UsageEvent]
     await connection.execute(portable_insert(connection, usage_days).on_conflict_do_nothing(), blank)
     for group in groups:
         same = and_(*(usage_days.c[name] == value for name, value in _named(group).items()))
-        for _, before in await _sums(connection, _DAYS.where(same).with_for_update()):
+        held = (await connection.execute(_DAYS.where(same).with_for_update())).all()
+        for _, before in _sums(held):
             sums[group].merge(before)
         await connection.execute(update(usage_days).where(same).values(_written(sums[group])))
 
@@ -181,12 +186,12 @@ _DAYS = select(
 )
 
 
-async def _sums(connection: AsyncConnection, statement: Select[Any]) -> list[UsageRow]:
+def _sums(rows: Iterable[Sequence[Any]]) -> list[UsageRow]:
     width = len(UsageGroup.__slots__)
     return [
         (
             UsageGroup(*row[:width]),
             UsageSum(*row[width:-2], *map(Sketch.from_bytes, row[-2:])),
         )
-        for row in await connection.execute(statement)
+        for row in rows
     ]

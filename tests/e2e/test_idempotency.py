@@ -137,7 +137,7 @@ def test_the_openai_package_can_send_a_key(client: openai.OpenAI) -> None:
 def test_the_published_clients_retry_is_not_done_twice(http: httpx.Client) -> None:
     """It sends the same X-Request-ID again when it has had no answer in 30 s, and has left by then."""
     headers = {"X-Request-ID": f"req_{int(time.time())}_{secrets.token_hex(5)[:9]}"}
-    body = CHAT | {"max_tokens": 60}
+    body = CHAT | {"max_tokens": 120, "logit_bias": {"2": -100}}
     try:
         http.post("/v1/chat/completions", json=body, headers=headers, timeout=0.3)
     except httpx.ReadTimeout:

@@ -1,6 +1,6 @@
 """Requests per second and added latency of a chat, beside the same app without accounts and LiteLLM."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from benchmarks.autorouter.load import Load
@@ -47,7 +47,7 @@ def run(bench: Bench) -> Section:
             for spec in specs
         ]
         results = bench.interleave(running, points)
-    grids = {name: grid(results, lambda load, name=name: _get(load, name)) for name in QUANTITIES}
+    grids = {name: grid(results, _getter(name)) for name in QUANTITIES}
     return Section(
         workload="throughput",
         reproduce=bench.reproduce("throughput"),
@@ -71,9 +71,12 @@ def run(bench: Bench) -> Section:
     )
 
 
-def _get(load: Load, name: str) -> float:
-    value: float = getattr(load, name)
-    return value
+def _getter(name: str) -> Callable[[Load], float]:
+    def get(load: Load) -> float:
+        value: float = getattr(load, name)
+        return value
+
+    return get
 
 
 def added(middle: Grid, slow: Grid) -> Table:

@@ -8,12 +8,12 @@ from benchmarks.speech.bench import Bench
 from benchmarks.speech.servers import RAW, WHISPER_SERVER, Contender, Heard
 from benchmarks.speech.texts import compare
 
-SECONDS = (5, 30, 120)
+SECONDS = (5, 30)
 GOAL = 1.05
 
 
 def run(bench: Bench) -> Section:
-    """Measure recordings of three lengths, each sent as a WAV file."""
+    """Measure recordings of two lengths, each sent as a WAV file."""
     specs = [bench.raw_engine(), bench.edge(), bench.whisper_server()]
     lengths = SECONDS[:1] if bench.smoke else SECONDS
     clips = {f"{seconds} s": bench.recording(seconds) for seconds in lengths}

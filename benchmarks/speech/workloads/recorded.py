@@ -10,6 +10,8 @@ from benchmarks.speech.texts import compare
 
 SMOKE_CLIPS = 3
 WORST = 5
+SHOWN = 80
+"""Characters of a text in a table; the JSON has it whole."""
 
 
 def run(bench: Bench) -> Section:
@@ -43,7 +45,7 @@ def run(bench: Bench) -> Section:
             Table(
                 "Where most were",
                 ("clip", "said", "heard"),
-                tuple((clip.name, clip.text, text.strip()) for clip, text in missed),
+                tuple((clip.name, _short(clip.text), _short(text.strip())) for clip, text in missed),
             ),
         ),
         servers={spec.name: spec.shown() for spec in specs},
@@ -54,6 +56,10 @@ def run(bench: Bench) -> Section:
         conditions=bench.conditions,
         figures={"heard": {clip.name: text for clip, text in pairs}},
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _row(name: str, pairs: list[tuple[Clip, str]]) -> tuple[str, ...]:

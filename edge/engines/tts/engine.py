@@ -56,6 +56,10 @@ class Synthesizer(Protocol):
             Cancelled: the caller of *job* has left.
         """
 
+    @abstractmethod
+    def rest(self) -> None:
+        """Give back the memory that only :meth:`synthesize` needs: nothing is to be spoken now."""
+
 
 class SpeechEngine(TurnsEngine):
     """Answers ``Speak`` with ``Audio``, sentence by sentence if it streams, else all at the end, then
@@ -67,6 +71,9 @@ class SpeechEngine(TurnsEngine):
     def __init__(self, synthesizer: Synthesizer) -> None:
         self._synthesizer = synthesizer
         super().__init__()
+
+    def rest(self) -> None:
+        self._synthesizer.rest()
 
     @property
     def info(self) -> dict[str, Any]:

@@ -35,6 +35,9 @@ class HibariModel:
     def phonemizer(self, voice: Blend) -> Phonemizer:  # noqa: ARG002 - there is one voice
         return self._phonemizer
 
+    def rest(self) -> None:
+        """What a sentence needs is little."""
+
     def synthesize(
         self,
         tokens: list[int],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, String, Table
 
 from edge.store.tables.base import metadata
 
@@ -16,7 +16,7 @@ def _event_columns() -> list[Column[Any]]:
         Column("cost_micro", BigInteger, nullable=False),
         Column("charged_micro", BigInteger, nullable=False),
         Column("lease_id", String),
-        *(Column(name, Float, nullable=False) for name in ("queue_ms", "first_byte_ms", "total_ms")),
+        *(Column(name, Double, nullable=False) for name in ("queue_ms", "first_byte_ms", "total_ms")),
     ]
 
 
@@ -50,7 +50,7 @@ usage_days = Table(
             *("audio_ms", "characters", "cost_micro", "charged_micro"),
         )
     ),
-    Column("total_ms_sum", Float, nullable=False),
+    Column("total_ms_sum", Double, nullable=False),
     Column("total_ms", LargeBinary, nullable=False),
     Column("first_byte_ms", LargeBinary, nullable=False),
 )

@@ -6,6 +6,7 @@ from starlette.testclient import TestClient
 from benchmarks.gateway import edge, homes
 from edge.accounts.metering import Metering
 from edge.api import operation
+from edge.api.guard import Guard
 from edge.models import served
 from edge.settings import EdgeSettings
 from shared.http.drain import Drain
@@ -17,7 +18,7 @@ def test_the_bare_app_asks_for_no_key_and_counts_nothing(
     kind: str, key_opens: bool, counted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pulled(edge.MODEL)
-    monkeypatch.setattr(operation, "Guard", operation.Guard)
+    monkeypatch.setattr(operation, "Guard", Guard)
     monkeypatch.setattr(Metering, "call", Metering.call)
     monkeypatch.setattr(served, "ENGINES", served.ENGINES)
     key = homes.make_home(tmp_path)

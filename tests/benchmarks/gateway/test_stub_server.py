@@ -2,6 +2,7 @@ import http.client
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 from benchmarks.gateway.stub_engine import ANSWER
 from benchmarks.processes import free_port
@@ -12,12 +13,12 @@ def test_requests_on_one_connection_are_answered_whatever_pieces_they_come_in() 
     command = [sys.executable, "-m", "benchmarks.gateway.stub_server", str(port)]
     with subprocess.Popen(command) as process:
         try:
-            connection = connect(port)
-            for size in (0, 10, 100_000):
-                connection.request("POST", "/v1/chat/completions", b"x" * size)
-                answer = connection.getresponse()
-                assert answer.status == 200
-                assert ANSWER in answer.read().decode()
+            with closing(connect(port)) as connection:
+                for size in (0, 10, 100_000):
+                    connection.request("POST", "/v1/chat/completions", b"x" * size)
+                    answer = connection.getresponse()
+                    assert answer.status == 200
+                    assert ANSWER in answer.read().decode()
         finally:
             process.terminate()
 
@@ -29,6 +30,7 @@ def connect(port: int) -> http.client.HTTPConnection:
         try:
             connection.connect()
         except ConnectionRefusedError:
+            connection.close()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         else:

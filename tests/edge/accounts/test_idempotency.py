@@ -12,7 +12,7 @@ from edge.accounts import idempotency as module
 from edge.accounts.idempotency import Idempotency, Identity, StoredAnswer
 from edge.errors import AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, StoreUnavailable
 from edge.store import Database, StoreError, Stores, open_stores
-from edge.store.idempotency import IdempotencyStore
+from edge.store.idempotency import Claim, IdempotencyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -234,3 +234,19 @@ async def test_a_fleet_that_is_back_hears_how_a_request_ended(
 def test_the_stand_in_covers_all_that_is_asked_of_the_fleet() -> None:
     asked = {name for name in vars(IdempotencyStore) if not name.startswith("_")}
     assert asked == {"claim", "find", "keep", "release", "renew", "delete_expired", "lose_above"}
+
+
+async def test_a_claim_of_this_node_counts_though_the_fleet_shows_one_who_died_at_it(
+    tmp_path: Path, postgresql: str
+) -> None:
+    now = int(time.time() * 1000)
+    async with open_stores(tmp_path, postgresql) as stores:
+        await stores.fleet.migrate()
+        for database, owner, until in (
+            (stores.fleet, "dead", now - 1),
+            (stores.local, "alive", now + 60_000),
+        ):
+            claim = Claim("a", "t", "f", owner, "2026-01-01T00:00:00Z", until, now + 3_600_000)
+            assert await IdempotencyStore(database).claim(claim, now)
+        with pytest.raises(IdempotencyInProgress):
+            await service(stores).find(IDENTITY)

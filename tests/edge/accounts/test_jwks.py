@@ -180,3 +180,18 @@ async def test_keys_are_read_from_a_url_or_a_file(tmp_path: Path) -> None:
 async def test_another_answer_is_none(status: int, content: bytes, reason: str) -> None:
     with served(status, content, Location="/elsewhere") as url, pytest.raises(ValueError, match=reason):
         await read_source(url)
+
+
+@pytest.mark.anyio
+async def test_the_log_and_the_error_do_not_hold_the_secrets_of_the_url(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def unreachable(_source: str) -> bytes:
+        raise OSError("no route")
+
+    keys = KeySet("https://edge:hunter2@issuer.example/keys?token=hunter3", read=unreachable)
+    with pytest.raises(KeysUnavailable) as raised:
+        await keys.find("a")
+    for told in (str(raised.value), "".join(capsys.readouterr())):
+        assert "https://issuer.example/keys" in told
+        assert "hunter" not in told

@@ -255,3 +255,59 @@ def test_only_the_very_text_of_a_key_finds_it(raw: str, other: str) -> None:
             assert again is None or text == "pg_" + raw
 
     anyio.run(check)
+
+
+class Slow(Memory):
+    """Answers a look-up, as it was when it began, once ``goes_on`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = anyio.Event()
+
+    async def find(self, sha256: str) -> OwnedKey | None:
+        owned = await super().find(sha256)
+        await self.goes_on.wait()
+        return owned
+
+
+@pytest.mark.anyio
+async def test_a_crowd_with_one_key_looks_it_up_once() -> None:
+    bench = Bench(Slow())
+    keyring, raw = bench.keyring(), bench.key()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(found, keyring, raw)
+        await anyio.wait_all_tasks_blocked()
+        bench.store.goes_on.set()  # type: ignore[attr-defined]
+    assert bench.store.finds == 1
+
+
+@pytest.mark.anyio
+async def test_one_of_a_crowd_that_leaves_takes_nobodys_answer_with_him() -> None:
+    bench = Bench(Slow())
+    keyring, raw = bench.keyring(), bench.key()
+    async with anyio.create_task_group() as leaver, anyio.create_task_group() as tasks:
+        leaver.start_soon(found, keyring, raw)
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(found, keyring, raw)
+        await anyio.wait_all_tasks_blocked()
+        leaver.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_all_tasks_blocked()
+            bench.store.goes_on.set()  # type: ignore[attr-defined]
+            assert await keyring.find(raw) is not None
+    assert bench.store.finds == 1
+
+
+@pytest.mark.parametrize("all_keys", [True, False])
+@pytest.mark.anyio
+async def test_what_was_read_before_a_key_was_revoked_is_not_kept(all_keys: bool) -> None:
+    bench = Bench(Slow())
+    keyring, raw = bench.keyring(), bench.key()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(found, keyring, raw)
+        await anyio.wait_all_tasks_blocked()
+        bench.store.put(raw, revoked_at="2026-01-02T00:00:00Z")
+        keyring.forget(None if all_keys else [digest(raw)])
+        bench.store.goes_on.set()  # type: ignore[attr-defined]
+    assert await keyring.find(raw) is None

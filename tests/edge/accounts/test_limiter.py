@@ -194,3 +194,17 @@ async def test_work_that_is_late_by_itself_is_cancelled() -> None:
         await within(0.02, never())
     await asyncio.sleep(0)
     assert cancelled
+
+
+@needs_valkey
+async def test_a_crowd_at_one_edge_takes_turns_and_is_counted_exactly() -> None:
+    """However many ask at once, that the store has no connection left for each is no failure of it."""
+    shared = SharedLimits(connect(VALKEY_URL), prefix=f"nearedge-test:{uuid.uuid4().hex}")
+    limiter = Limiter(LocalLimits(), shared, deadline_seconds=0.25)
+    async with limiter.running():
+        admitted = await asyncio.gather(
+            *(limiter.admit(key(requests_per_minute=100_000)) for _ in range(500))
+        )
+        assert limiter.counts.counted_alone == 0
+        assert not limiter.degraded
+        assert max(one.verdict.uses[0].requests for one in admitted) == 500

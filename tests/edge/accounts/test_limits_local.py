@@ -100,3 +100,12 @@ def test_a_flood_of_addresses_takes_bounded_memory(monkeypatch: pytest.MonkeyPat
     assert verdicts[9].exceeded is None
     assert verdicts[-1].exceeded is not None, "all others share one count"
     assert limits.admit([key(requests_per_minute=1)]).exceeded is None, "keys have counts of their own"
+
+
+def test_a_request_from_before_there_was_a_limit_frees_no_slot() -> None:
+    limits = LocalLimits(now=Clock())
+    before, now = [key()], [key(concurrent_requests=1)]
+    first = limits.admit(before)
+    assert limits.admit(now).exceeded is None
+    limits.leave(before, first.window, reserved_tokens=0, used_tokens=0)
+    assert limits.admit(now).exceeded == (now[0], Limit.CONCURRENT)

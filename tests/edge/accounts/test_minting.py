@@ -42,6 +42,19 @@ def test_less_than_the_caller_has_is_given_as_asked() -> None:
     assert within(CALLER, asked) == asked
 
 
+def test_a_caller_without_a_limit_of_requests_has_the_default() -> None:
+    caller = replace(CALLER, limits=Limits())
+    below, above = replace(ORDER, limits=Limits(100)), replace(ORDER, limits=Limits(101))
+    assert within(caller, ORDER, default_requests=100).limits == Limits()
+    assert within(caller, below, default_requests=100).limits == Limits(100)
+    with pytest.raises(BeyondCaller):
+        within(caller, above, default_requests=100)
+    assert within(caller, above, default_requests=0).limits == Limits(101)
+    with pytest.raises(BeyondCaller):
+        within(replace(caller, limits=Limits(50)), replace(ORDER, limits=Limits(51)), default_requests=100)
+    assert within(replace(caller, limits=Limits(500)), above, default_requests=100).limits == Limits(101)
+
+
 @pytest.mark.parametrize(
     ("field", "asked"),
     [

@@ -9,6 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from edge.accounts import Billing, Limits, Tenant
+from edge.accounts import wallet as module
 from edge.accounts.credits import CreditService
 from edge.accounts.leases import Reservation
 from edge.accounts.wallet import Wallet, units
@@ -286,6 +287,21 @@ async def test_leases_of_an_edge_that_died_come_back_by_another(tmp_path: Path) 
         clock.seconds += 130
         await CreditStore(stores.fleet).expire(before="2026-03-01T12:17:50Z", now="2026-03-01T12:18:00Z")
         await alive.reserve(PREPAID, 100)
+
+
+async def test_leases_that_were_closed_long_ago_are_deleted_as_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.01)
+    clock = Clock()
+    async with node(tmp_path, micro=100) as stores:
+        purse, store = wallet(stores, clock), CreditStore(stores.fleet)
+        (await purse.reserve(PREPAID, 40)).settle(0)
+        await purse.close()
+        clock.seconds += timedelta(days=8).total_seconds()
+        with anyio.move_on_after(0.5):
+            await purse.run()
+        assert await store.forget_closed("2027-01-01") == 0
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def make_tenant(home: Path, tenant_id: str, billing: Billing = Billing.UNMETERED
     anyio.run(make)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     with open_edge(tmp_path_factory.mktemp("home")) as edge:
         yield edge
@@ -84,7 +84,7 @@ def open_edge(home: Path) -> Iterator[Edge]:
         yield Edge(client, home, drain, models)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inference_key(edge: Edge) -> str:
     return edge.key(Scope.INFERENCE)
 

@@ -9,6 +9,7 @@ from edge.api.identity import KEY_SECONDS, has_identity, identify
 from edge.errors import InvalidField
 
 JSON = "application/json"
+CLIENTS_ID = "req_1764000000_0a1b2c3d4"
 
 
 def request(
@@ -37,10 +38,12 @@ def identity(
     [
         (True, {"idempotency_key": "a"}),
         (True, {"idempotency_key": "a", "content_type": "multipart/form-data; boundary=x"}),
-        (True, {"x_request_id": "a", "content_type": JSON}),
-        (True, {"x_request_id": "a", "content_type": "Application/JSON; charset=utf-8"}),
-        (False, {"x_request_id": "a", "content_type": JSON, "accept": "text/event-stream"}),
-        (False, {"x_request_id": "a", "content_type": "multipart/form-data; boundary=x"}),
+        (True, {"x_request_id": CLIENTS_ID, "content_type": JSON}),
+        (True, {"x_request_id": CLIENTS_ID, "content_type": "Application/JSON; charset=utf-8"}),
+        (False, {"x_request_id": CLIENTS_ID, "content_type": JSON, "accept": "text/event-stream"}),
+        (False, {"x_request_id": CLIENTS_ID, "content_type": "multipart/form-data; boundary=x"}),
+        (False, {"x_request_id": "6f8f0c2e-7a55-4f0a-9d3c-0f4f2a1b9c3d", "content_type": JSON}),
+        (False, {"x_request_id": "a", "content_type": JSON}),
         (False, {"content_type": JSON}),
     ],
 )
@@ -114,7 +117,7 @@ def _apart(sent: tuple[Request, bytes]) -> tuple[Request, Key, bytes]:
 
 
 def test_an_idempotency_key_comes_before_a_request_id() -> None:
-    sent: dict[str, Any] = {"x_request_id": "r", "content_type": JSON, "idempotency_key": "a"}
+    sent: dict[str, Any] = {"x_request_id": CLIENTS_ID, "content_type": JSON, "idempotency_key": "a"}
     assert identity(request(**sent)).id == identity(request(idempotency_key="a")).id
 
 

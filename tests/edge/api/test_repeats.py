@@ -163,12 +163,23 @@ async def test_the_same_request_id_with_the_same_body_is_done_once(tmp_path: Pat
     async with guarded(tmp_path, work) as client:
         first, second = [await client.post(PATH, content=b'{"a":1}', headers=JSON) for _ in range(2)]
         other_body = await client.post(PATH, content=b'{"a":2}', headers=JSON)
-        other_id = await client.post(PATH, content=b'{"a":1}', headers=JSON | {"X-Request-ID": "other"})
+        other_id = await client.post(PATH, content=b'{"a":1}', headers=JSON | {"X-Request-ID": "req_1_1"})
     assert first.content == second.content
     assert replayed(second)
     assert not replayed(other_body)
     assert not replayed(other_id)
     assert work.runs == 3
+
+
+async def test_an_id_of_a_proxy_or_a_trace_stands_for_as_many_calls_as_are_made(
+    tmp_path: Path,
+) -> None:
+    work = Work().free()
+    async with guarded(tmp_path, work) as client:
+        headers = JSON | {"X-Request-ID": "6f8f0c2e-7a55-4f0a-9d3c-0f4f2a1b9c3d"}
+        answers = [await client.post(PATH, content=b"{}", headers=headers) for _ in range(2)]
+    assert work.runs == 2
+    assert not any(map(replayed, answers))
 
 
 async def test_repeated_request_ids_may_be_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from edge.accounts import Billing, Limits, Scope, open_registry
 from edge.api.openapi import build
 from edge.api.table import OPERATIONS
+from edge.settings import EdgeSettings
 from edge.store import KeyStore, StoreError
 from tests.edge.api.conftest import Edge
 
@@ -146,6 +147,17 @@ def test_a_key_makes_none_that_can_do_more(edge: Edge, tenant: str, body: Any, f
     }
     refused = caller(edge, *MINTER, **bounds).mint(403, **body)
     assert (refused["error"]["code"], refused["error"]["param"]) == ("exceeds_key", field)
+
+
+def test_a_key_with_the_default_limit_makes_none_with_a_higher_one(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EdgeSettings, "edge_requests_per_minute", property(lambda _: 100), raising=False)
+    minter = caller(edge, *MINTER)
+    refused = minter.mint(403, limits={"requests_per_minute": 1_000_000})
+    assert refused["error"]["param"] == "limits.requests_per_minute"
+    high = caller(edge, Scope.SUPERADMIN).mint(limits={"requests_per_minute": 1_000_000})
+    assert minter("POST", f"/v1/tokens/{high['id']}/rotate", 403)["error"]["code"] == "exceeds_key"
 
 
 def test_a_key_without_inference_must_say_what_it_makes(edge: Edge) -> None:

@@ -210,3 +210,34 @@ def test_a_turn_may_end_deep_within_the_calls_of_a_library(
     first.wait()
     assert seen.count("a") == seen.count("b") == 20
     assert seen.index("b") < 10
+
+
+class Resting(Steps):
+    """Takes two steps for each job, each once it may; resting fails."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.go_on = threading.Semaphore(0)
+        self.rested = threading.Semaphore(0)
+        super().__init__(done)
+
+    def rest(self) -> None:
+        self._done.append("rest")
+        self.rested.release()
+        raise MemoryError  # is no reason to stop working
+
+    def run(self, job: Job, pause: Pause) -> None:
+        for _ in range(2):
+            assert self.go_on.acquire(timeout=10)
+            self._done.append("step")
+            pause()
+
+
+def test_an_engine_rests_only_when_nothing_waits(done: list[str]) -> None:
+    engine = Resting(done)
+    for _ in range(2):
+        both = [JobEnd(engine, Transcribe(b"", caller=caller)) for caller in "ab"]
+        engine.go_on.release(4)
+        for end in both:
+            end.wait()
+        assert engine.rested.acquire(timeout=10)
+    assert done == (["step"] * 4 + ["rest"]) * 2

@@ -110,7 +110,7 @@ async def test_a_restart_takes_up_what_had_not_ended(settings: EdgeSettings) -> 
     async with opened(settings) as jobs:
         done = await begin(jobs, b"hello")
         await until(jobs, done, JobState.COMPLETED)
-        running = await begin(jobs, b"slow 1")
+        running = await begin(jobs, b"slow 4")
         waiting = await begin(jobs, b"hello there", "they")
         await until(jobs, running, JobState.PROCESSING)
         (settings.home / "jobs" / settings.edge_region / "audio" / "job_orphan").write_bytes(b"x")
@@ -182,7 +182,7 @@ async def test_a_recording_that_was_lost_fails_its_job(settings: EdgeSettings) -
 
 async def test_progress_is_what_was_heard_of_the_whole(settings: EdgeSettings) -> None:
     async with opened(settings) as jobs:
-        job = await begin(jobs, b"hello wait2 there")
+        job = await begin(jobs, b"hello wait4 there")
         found = await until(jobs, job, JobState.PROCESSING)
         while found.progress == 0.0:
             await anyio.sleep(0.02)

@@ -135,6 +135,20 @@ async def test_the_lease_of_a_dead_edge_expires_and_is_reconciled_when_its_event
         assert await balances_are_explained(store)
 
 
+async def test_leases_closed_long_ago_are_deleted_and_late_events_still_charged(place: Place) -> None:
+    async with place.open() as database:
+        store, usage = CreditStore(database), UsageStore(database)
+        await store.grant(grant(0, 1000))
+        closed, still_open = await drawn(store, wish(100)), await drawn(store, wish(100, holder="there"))
+        assert await store.give_back(closed.id, settled_micro=0, now=NOW)
+        assert await store.forget_closed(NOW) == 0
+        assert await store.forget_closed(LATER) == 1
+        assert await store.renew([closed.id, still_open.id], LATER) == {still_open.id}
+        await usage.take_in([usage_event(lease_id=closed.id, charged_micro=30)], NOW)
+        assert await store.account("default") == Account(870, 100)
+        assert await balances_are_explained(store)
+
+
 async def test_one_who_pays_later_goes_below_zero(place: Place) -> None:
     async with place.open() as database:
         await UsageStore(database).take_in([usage_event(charged_micro=30)], NOW)
@@ -154,5 +168,5 @@ async def test_leases_held_are_there_after_a_restart_with_what_calls_left_of_the
         held = HeldLeases(database)
         assert await held.of("here") == [LeaseRow("lease_1", "default", "here", 250, 21, 0, NOW, LATER)]
         assert await held.of("there") == []
-        await held.close("lease_1", NOW)
+        await held.drop("lease_1")
         assert await held.of("here") == []

@@ -32,7 +32,7 @@ def upgrade() -> None:
         "usage_days",
         *_texts(*group),
         *_counts("requests", "errors", *tokens, "audio_ms", "characters", "cost_micro", "charged_micro"),
-        sa.Column("total_ms_sum", sa.Float(), nullable=False),
+        sa.Column("total_ms_sum", sa.Double(), nullable=False),
         sa.Column("total_ms", sa.LargeBinary(), nullable=False),
         sa.Column("first_byte_ms", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint(*group, name="pk_usage_days"),
@@ -76,7 +76,7 @@ def _event() -> list["sa.Column[Any]"]:
         *_counts("prompt_tokens", "cached_tokens", "completion_tokens", "audio_ms", "characters", "status"),
         *_counts("cost_micro", "charged_micro"),
         sa.Column("lease_id", sa.String()),
-        *(sa.Column(name, sa.Float(), nullable=False) for name in ("queue_ms", "first_byte_ms", "total_ms")),
+        *(sa.Column(name, sa.Double(), nullable=False) for name in ("queue_ms", "first_byte_ms", "total_ms")),
     ]
 
 

@@ -40,6 +40,9 @@ class Hum:
     def phonemizer(self, voice: Blend) -> Phonemizer:
         return self._phonemizer
 
+    def rest(self) -> None:
+        pass
+
     def synthesize(self, tokens: list[int], voice: Blend, *, speed: float, job: Job) -> NDArray[np.float32]:
         assert 0 < len(tokens) <= PIECE_TOKENS
         self.before_each(job)
