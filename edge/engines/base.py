@@ -46,8 +46,9 @@ class Job:
 
     def cancel(self) -> None:
         self._cancelled = True
-        if self._stop is not None:
-            self._stop()
+        stop = self._stop
+        if stop is not None:
+            stop()
 
     def on_cancel(self, stop: Callable[[], None]) -> None:
         """Have *stop* called, from another thread and perhaps twice, once the caller has left."""
@@ -62,6 +63,8 @@ class Job:
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the job; call it exactly once. *error* tells the caller why there is no answer."""
+        # It mostly knows the job: in a cycle they would keep its request until the garbage collector comes.
+        self._stop = None
         self._done(error)
 
 

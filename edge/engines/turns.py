@@ -132,10 +132,10 @@ class TurnsEngine(ABC):
 
     def submit(self, job: Job) -> None:
         task = _Task(job, self.caller(job) or f"stranger {id(job)}", self.run)
+        job.on_cancel(lambda: self._drop(task))  # first: a model may have its own way once the job runs
         with self._changed:
             self._turns.add(task.caller, task)
             self._changed.notify()
-        job.on_cancel(lambda: self._drop(task))
 
     def _drop(self, task: _Task) -> None:
         """End a job that has not begun; one that has gets the next turn to end in."""

@@ -1,5 +1,7 @@
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -129,6 +131,29 @@ def test_a_caller_who_leaves_does_not_wait_for_the_others_turns(engine: Steps, d
     assert len(done) - before < 10
     for job in jobs.values():
         job.job.cancel()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_job_that_has_ended_leaves_the_memory(engine: Steps, done: list[str], leaves: bool) -> None:
+    ended = threading.Event()
+    gc.disable()
+    try:
+        request = Transcribe(b"", prompt="1000" if leaves else "2", caller="a")
+        job = Job(request, lambda _event: None, lambda _error: ended.set())
+        left = weakref.ref(job)
+        engine.submit(job)
+        while not done:
+            time.sleep(0.001)
+        if leaves:
+            job.cancel()
+        assert ended.wait(10)
+        del job
+        deadline = time.monotonic() + 5
+        while left() is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 def test_a_job_that_never_began_ends_at_once(engine: Steps) -> None:
