@@ -4,7 +4,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from edge.api.responses import DurationUsage, TranscriptSegment, TranscriptWord, WordLogprob
+from edge.api.audio_types import DurationUsage, TranscriptSegment, TranscriptWord, WordLogprob
 
 
 class JobMetadata(TypedDict):

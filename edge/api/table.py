@@ -21,6 +21,14 @@ from edge.api import (
     voices,
 )
 from edge.api.account_types import CreditsAnswer, GrantAnswer, UsageAnswer
+from edge.api.audio_types import (
+    Transcript,
+    TranscriptDelta,
+    TranscriptDone,
+    TranscriptError,
+    VerboseTranscript,
+    VoiceList,
+)
 from edge.api.job_types import JobAccepted, JobInfo, JobList, JobResult
 from edge.api.model_types import (
     LoadAnswer,
@@ -57,12 +65,6 @@ from edge.api.responses import (
     ModelList,
     ModelStatus,
     TextCompletion,
-    Transcript,
-    TranscriptDelta,
-    TranscriptDone,
-    TranscriptError,
-    VerboseTranscript,
-    VoiceList,
 )
 from edge.api.token_types import (
     NewToken,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edge.api.audio_types import VoiceInfo, VoiceList
 from edge.api.parsing import parse_fields
 from edge.api.requests import VoicesQuery
-from edge.api.responses import VoiceInfo, VoiceList
 from edge.errors import ModelNotReady
 from edge.models.served import ServedModel, ServedModels
 from shared.http.json import JsonResponse
