@@ -1,5 +1,6 @@
 """Real models for tests: pulled into the user's cache, as a user would."""
 
+import os
 from pathlib import Path
 
 import platformdirs
@@ -7,7 +8,7 @@ import platformdirs
 from edge.models import CatalogueModel, load_catalogue, paths, pull
 from shared.artifacts import Silent
 
-CACHE = Path(platformdirs.user_cache_dir("nearedge"))
+CACHE = Path(os.environ.get("NEAREDGE_CACHE") or platformdirs.user_cache_dir("nearedge"))
 
 
 def pulled(model_id: str) -> tuple[CatalogueModel, dict[str, Path]]:

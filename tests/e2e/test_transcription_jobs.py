@@ -101,6 +101,7 @@ def test_a_short_recording_does_not_wait_for_a_long_job(
 def test_a_model_of_many_languages_translates(
     lone_edge: Callable[..., AbstractContextManager[LoneEdge]],
 ) -> None:
+    pulled("whisper-base")
     recording = encoded("mp3", say(SPANISH))
     with lone_edge(edge_models="whisper-base", edge_audio_limit_minutes=0.1) as edge:
         with openai.OpenAI(base_url=f"{edge.url}/v1", api_key=edge.key, max_retries=0) as client:
