@@ -3,7 +3,8 @@
 import enum
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edge.accounts.tenants import Limits
 
@@ -30,14 +31,13 @@ class Subject:
     id: str
     group: str
     limits: Limits
+    name: str = field(init=False, compare=False)
 
-    @property
-    def name(self) -> str:
-        return f"{self.kind}:{self.id}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.kind}:{self.id}")
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a subject has used of the current minute, and how many of its requests run."""
 
     requests: int = 0
@@ -45,8 +45,7 @@ class Use:
     running: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Whether a request may go on.
 
     ``now``, ``window`` (its beginning) and ``reset`` (its end) are Unix seconds by the clock that counted.
@@ -73,29 +72,32 @@ def exceeded(subjects: Sequence[Subject], uses: Sequence[Use], tokens: int) -> t
 
     A request that alone is above the limit of tokens may have the whole of a minute.
     """
-    for subject, use in zip(subjects, uses, strict=True):
+    for subject, (requests, used, running) in zip(subjects, uses, strict=True):
         limits = subject.limits
-        if _full(use.requests + 1, limits.requests_per_minute):
+        most = limits.requests_per_minute
+        if most is not None and requests >= most:
             return subject, Limit.REQUESTS
-        if _full(use.running + 1, limits.concurrent_requests):
+        most = limits.concurrent_requests
+        if most is not None and running >= most:
             return subject, Limit.CONCURRENT
-        if tokens and _full(use.tokens + reserved(subject, tokens), limits.tokens_per_minute):
+        most = limits.tokens_per_minute
+        if tokens and most is not None and used + min(tokens, most) > most:
             return subject, Limit.TOKENS
     return None
 
 
-def _full(count: int, limit: int | None) -> bool:
-    return limit is not None and count > limit
+def counts_tokens(subjects: Sequence[Subject]) -> bool:
+    """Whether there is a limit of tokens among those of *subjects*."""
+    return any(subject.limits.tokens_per_minute is not None for subject in subjects)
 
 
 def reserved(subject: Subject, tokens: int) -> int:
     """Return how many of *tokens* are counted before a request runs: never more than a minute has."""
     limit = subject.limits.tokens_per_minute
-    return tokens if limit is None else min(tokens, limit)
+    return tokens if limit is None or tokens <= limit else limit
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How a caller stands with the requests of this minute; ``reset`` in Unix seconds."""
 
     limit: int
@@ -105,9 +107,12 @@ class Standing:
 
 def standing(subjects: Sequence[Subject], verdict: Verdict) -> Standing | None:
     """Return how the caller stands with the limit that is nearest, None if no limit counts his requests."""
-    held = [
-        Standing(limit, max(0, limit - use.requests), verdict.reset)
-        for subject, use in zip(subjects, verdict.uses, strict=True)
-        if (limit := subject.limits.requests_per_minute) is not None
-    ]
-    return min(held, key=lambda item: (item.remaining, item.limit), default=None)
+    nearest: Standing | None = None
+    for subject, use in zip(subjects, verdict.uses, strict=True):
+        limit = subject.limits.requests_per_minute
+        if limit is None:
+            continue
+        remaining = max(0, limit - use.requests)
+        if nearest is None or (remaining, limit) < (nearest.remaining, nearest.limit):
+            nearest = Standing(limit, remaining, verdict.reset)
+    return nearest

@@ -34,8 +34,7 @@ class LocalLimits:
         uses = self._uses(subjects)
         against = exceeded(subjects, uses, tokens)
         if against is None:
-            self.record(subjects, tokens=tokens)
-            uses = self._uses(subjects)
+            uses = self._add(subjects, tokens)
         return Verdict(now, self._window, self._window + WINDOW_SECONDS, uses, against)
 
     def look(self, subjects: Sequence[Subject]) -> Verdict:
@@ -46,12 +45,20 @@ class LocalLimits:
     def record(self, subjects: Sequence[Subject], *, tokens: int = 0) -> None:
         """Count a request that something else has admitted."""
         self._turn()
+        self._add(subjects, tokens)
+
+    def _add(self, subjects: Sequence[Subject], tokens: int) -> tuple[Use, ...]:
+        uses = []
         for subject in subjects:
             count = self._count(subject)
             count.requests += 1
             count.tokens += reserved(subject, tokens)
+            running = self._running.get(subject.name, 0)
             if subject.limits.concurrent_requests is not None:
-                self._running[subject.name] = self._running.get(subject.name, 0) + 1
+                running += 1
+                self._running[subject.name] = running
+            uses.append(Use(count.requests, count.tokens, running))
+        return tuple(uses)
 
     def leave(
         self, subjects: Sequence[Subject], window: int, *, reserved_tokens: int, used_tokens: int
@@ -60,12 +67,12 @@ class LocalLimits:
         self._turn()
         for subject in subjects:
             # One that was counted while there was no such limit takes no slot of those counted since.
-            counts = subject.limits.concurrent_requests is not None
-            running = self._running.get(subject.name, 0) if counts else 0
-            if running > 1:
-                self._running[subject.name] = running - 1
-            elif running:
-                del self._running[subject.name]
+            if subject.limits.concurrent_requests is not None:
+                running = self._running.get(subject.name, 0)
+                if running > 1:
+                    self._running[subject.name] = running - 1
+                elif running:
+                    del self._running[subject.name]
             rest = used_tokens - reserved(subject, reserved_tokens)
             if rest > 0 or (rest and window == self._window):
                 count = self._count(subject)
@@ -81,21 +88,23 @@ class LocalLimits:
         return now
 
     def _uses(self, subjects: Sequence[Subject]) -> tuple[Use, ...]:
-        return tuple(map(self._use, subjects))
+        return tuple([self._use(subject) for subject in subjects])
 
     def _use(self, subject: Subject) -> Use:
-        count = self._counts.get(self._name(subject)) or _Count()
-        return Use(count.requests, count.tokens, self._running.get(subject.name, 0))
+        count = self._counts.get(self._name(subject))
+        running = self._running.get(subject.name, 0)
+        return Use(running=running) if count is None else Use(count.requests, count.tokens, running)
 
     def _count(self, subject: Subject) -> _Count:
         name = self._name(subject)
-        if name not in self._counts:
-            self._counts[name] = _Count()
+        count = self._counts.get(name)
+        if count is None:
+            count = self._counts[name] = _Count()
             self._addresses += subject.kind == "address"
-        return self._counts[name]
+        return count
 
     def _name(self, subject: Subject) -> str:
         name = subject.name
-        if subject.kind == "address" and self._addresses >= MOST_ADDRESSES and name not in self._counts:
+        if self._addresses >= MOST_ADDRESSES and subject.kind == "address" and name not in self._counts:
             return OTHER_ADDRESSES
         return name

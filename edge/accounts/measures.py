@@ -1,6 +1,6 @@
 """What a call used, and what that costs."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.models.prices import Price
 
@@ -9,8 +9,7 @@ _SHARED = 3_000_000
 """A multiple of all three, so that a sum is rounded once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(NamedTuple):
     """``cached_tokens`` are among ``prompt_tokens``; ``audio_ms`` is how long what was heard is."""
 
     prompt_tokens: int = 0

@@ -1,12 +1,12 @@
 """Runs a call to a model: what it may cost is set aside before, and what it used is settled after."""
 
-import asyncio
-import secrets
+import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 
 import anyio
 import structlog
@@ -15,19 +15,22 @@ from edge.accounts.counting import measured
 from edge.accounts.key import Key
 from edge.accounts.leases import Reservation
 from edge.accounts.measures import Measures, cost
-from edge.accounts.settlements import Settlements
+from edge.accounts.settlements import Receipt, Settlements
 from edge.accounts.tenants import Billing
 from edge.accounts.wallet import Wallet
 from edge.accounts.worst_case import worst_case
 from edge.errors import ClientGone, StoreUnavailable
 from edge.models.served import ServedModel
-from edge.store import StoreError, UsageEvent
+from edge.store import UsageEvent
 from edge.workers.messages import Request
 from edge.workers.stream import EventStream
 from shared.clock import rfc3339
 from shared.errors import ApiError
 
 log = structlog.get_logger(__name__)
+
+_ID_BITS = 64
+"""Of chance in the id of an event, which is a name and no secret."""
 
 LET_GO_SECONDS = 5.0
 """How long a worker may take to tell what it had done for a caller who has left."""
@@ -75,36 +78,18 @@ class Metering:
         """
         (await self._wallet.reserve(work.key.tenant, _most(work))).settle(0)
 
-    @asynccontextmanager
-    async def call(self, work: Work) -> AsyncIterator[EventStream]:
-        """Send the orders of *work* to their worker and yield the events, like ``Worker.request``.
+    def call(self, work: Work) -> AbstractAsyncContextManager[EventStream]:
+        """Return what sends the orders of *work* to their worker and gives the events, as a worker does.
 
         However it ends, one event of usage is made of it. Before the reader is told of the end, and before
-        this context is left, that event is on the disk.
+        the context is left, that event is on the disk.
 
-        Raises:
+        Entering and leaving it raise:
             InsufficientCredits: the tenant has less than it may cost.
             StoreUnavailable: that cannot be told now, or what it cost cannot be written down.
             ApiError: the worker refused the orders or failed.
         """
-        worker = work.served.worker
-        reservation = await self._wallet.reserve(work.key.tenant, _most(work))
-        call = _Call(work, reservation, self._settlements, self._now)
-        error: BaseException | None = None
-        try:
-            async with worker.request(*work.orders) as stream:
-                call.follow(stream)
-                yield stream
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
-            try:
-                if not call.settled:
-                    with anyio.CancelScope(shield=True):
-                        await call.leave(error)
-            finally:
-                call.let_go()
+        return _Call(work, self._wallet, self._settlements, self._now)
 
 
 def _most(work: Work) -> int:
@@ -115,31 +100,59 @@ def _most(work: Work) -> int:
 
 
 class _Call:
+    """One call. Not a generator, as such contexts mostly are: every request would pay for that."""
+
     def __init__(
-        self, work: Work, reservation: Reservation, settlements: Settlements, now: Callable[[], datetime]
+        self, work: Work, wallet: Wallet, settlements: Settlements, now: Callable[[], datetime]
     ) -> None:
         self._work = work
-        self._reservation = reservation
+        self._wallet = wallet
         self._settlements = settlements
         self._now = now
-        self._started = time.perf_counter()
+        self._reservation = Reservation()
+        self._started = 0.0
         self._stream: EventStream | None = None
-        self._committed: asyncio.Future[StoreError | None] | None = None
+        self._receipt: Receipt | None = None
 
-    def follow(self, stream: EventStream) -> None:
-        self._stream = stream
+    async def __aenter__(self) -> EventStream:
+        work = self._work
+        self._reservation = await self._wallet.reserve(work.key.tenant, _most(work))
+        self._started = time.perf_counter()
+        self._opened = work.served.worker.request(*work.orders)
+        try:
+            self._stream = stream = await self._opened.__aenter__()
+        except BaseException as error:
+            await self._close(error)
+            raise
         stream.before_end = self._end
+        return stream
 
-    def let_go(self) -> None:
-        """Part from the stream: what refers to each other stays in memory until somebody looks for it."""
-        if self._stream is not None:
-            self._stream.before_end = None
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._opened.__aexit__(kind, error, traceback)
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            await self._close(error)
+
+    async def _close(self, error: BaseException | None) -> None:
+        try:
+            if not self._settled:
+                with anyio.CancelScope(shield=True):
+                    await self._leave(error)
+        finally:
+            if self._stream is not None:
+                # What refers to each other stays in memory until somebody looks for it.
+                self._stream.before_end = None
 
     @property
-    def settled(self) -> bool:
+    def _settled(self) -> bool:
         """Whether its event is on the disk."""
-        committed = self._committed
-        return committed is not None and committed.done() and committed.result() is None
+        receipt = self._receipt
+        return receipt is not None and receipt.done and receipt.error is None
 
     async def _end(self) -> None:
         """Settle a call whose work has ended, while its reader waits."""
@@ -147,10 +160,10 @@ class _Call:
         failure = self._stream.failure
         await self._settle(200 if failure is None else 400 if failure.invalid else 502)
 
-    async def leave(self, error: BaseException | None) -> None:
+    async def _leave(self, error: BaseException | None) -> None:
         """Settle a call that nobody reads any more, unless it was."""
         stream, status = self._stream, self._status(error)
-        if self._committed is None and stream is not None and not stream.ended:
+        if self._receipt is None and stream is not None and not stream.ended:
             with anyio.move_on_after(LET_GO_SECONDS):
                 await stream.drained()
         try:
@@ -172,9 +185,9 @@ class _Call:
         Raises:
             StoreUnavailable: it cannot be, and somebody has to pay.
         """
-        if self._committed is None:
-            self._committed = self._settlements.add(self._event(status))
-        error = await asyncio.shield(self._committed)
+        if self._receipt is None:
+            self._receipt = self._settlements.add(self._event(status))
+        error = await self._receipt.wait()
         if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
             raise StoreUnavailable(
                 "What this call used cannot be written down right now; try again"
@@ -191,9 +204,10 @@ class _Call:
         unmetered = work.key.tenant.billing is Billing.UNMETERED
         charged = self._reservation.settle(price)
         first_at = tally.first_at if tally is not None else None
+        at = self._now()
         return UsageEvent(
-            id=(work.event_id if status < 400 else None) or f"use_{secrets.token_hex(12)}",
-            at=rfc3339(self._now(), timespec="milliseconds"),
+            id=(work.event_id if status < 400 else None) or _new_id(at),
+            at=rfc3339(at, timespec="milliseconds"),
             tenant_id=work.key.tenant.id,
             key_id=work.key.id,
             request_id=work.request_id,
@@ -215,3 +229,8 @@ class _Call:
             first_byte_ms=0.0 if first_at is None else (first_at - self._started) * 1000,
             total_ms=(time.perf_counter() - self._started) * 1000,
         )
+
+
+def _new_id(at: datetime) -> str:
+    """Return the id of an event: in order of time, so that rows that come together lie together."""
+    return f"use_{int(at.timestamp() * 1000):012x}{random.getrandbits(_ID_BITS):016x}"

@@ -6,34 +6,61 @@ from collections import deque
 
 import structlog
 
-from edge.store import OutboxStore, StoreError, UsageEvent
+from edge.store import MOST_TOGETHER, OutboxStore, StoreError, UsageEvent
 
 log = structlog.get_logger(__name__)
-
-BATCH = 512
-"""Calls that one transaction settles."""
 
 PATIENCE_SECONDS = 10.0
 """How long a call waits for a database that fails, until it ends in an error."""
 
 RETRY_SECONDS = 0.2
 
+GATHER_SECONDS = 0.001
+"""How long a transaction waits for more calls to end while they end in crowds, like PostgreSQL's
+``commit_delay``. A call that ends alone is committed at once."""
+
+
+class Receipt:
+    """Tells whoever settles a call when its event is on the disk, or why it is not. One waits at a time, and
+    may give up waiting and begin again."""
+
+    __slots__ = ("_waiter", "done", "error")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: StoreError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> StoreError | None:
+        """Return the error if the event could not be committed, once that is known."""
+        while not self.done:
+            # Not a task's or a future's result that is shielded: every call would pay for that.
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self.error
+
+    def sign(self, error: StoreError | None) -> None:
+        """Say how it went."""
+        self.done, self.error = True, error
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
 
 class Settlements:
-    """Takes the events of calls that have ended; each future is done once its event is on the disk."""
+    """Takes the events of calls that have ended, and signs the receipt of each once it is on the disk."""
 
     def __init__(self, store: OutboxStore) -> None:
         self._store = store
-        self._waiting: deque[tuple[UsageEvent, asyncio.Future[StoreError | None]]] = deque()
+        self._waiting: deque[tuple[UsageEvent, Receipt]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
 
-    def add(self, event: UsageEvent) -> "asyncio.Future[StoreError | None]":
-        """Have *event* committed. The result is the error if it cannot be."""
-        done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, done))
+    def add(self, event: UsageEvent) -> Receipt:
+        """Have *event* committed."""
+        receipt = Receipt()
+        self._waiting.append((event, receipt))
         self._wake.set()
-        return done
+        return receipt
 
     def close(self) -> None:
         """Let :meth:`run` end once all is committed."""
@@ -42,15 +69,18 @@ class Settlements:
 
     async def run(self) -> None:
         """Commit what comes until closed."""
+        crowded = False
         while self._waiting or not self._closing:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                if crowded:
+                    await asyncio.sleep(GATHER_SECONDS)
+                batch = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+                crowded = len(batch) > 1
                 error = await self._commit([event for event, _ in batch])
-                for _, done in batch:
-                    if not done.done():
-                        done.set_result(error)
+                for _, receipt in batch:
+                    receipt.sign(error)
 
     async def _commit(self, events: list[UsageEvent]) -> StoreError | None:
         give_up_at = time.monotonic() + PATIENCE_SECONDS

@@ -48,7 +48,7 @@ class Shipping:
             full = True
             while full and (events := await self._outbox.oldest(BATCH)):
                 await self._usage.take_in(events, rfc3339(self._now(), timespec="milliseconds"))
-                await self._outbox.forget([event.id for event in events])
+                await self._outbox.forget(events)
                 full = len(events) == BATCH
 
     async def run(self) -> None:

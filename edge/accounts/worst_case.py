@@ -51,22 +51,18 @@ def worst_case(
 def _prompt_tokens(order: Generate) -> int:
     if order.messages is None:
         return _size(order.prompt or "") + _size(order.suffix or "") + FRAME_TOKENS
-    if any(_has_image(message) for message in order.messages):
-        return 1 << 62  # how many an image takes, only the engine knows: the context is the bound
-    written = sum(_written(message) + FRAME_TOKENS for message in order.messages)
-    return written + 2 * len(encode(order.tools)) * bool(order.tools) + TEMPLATE_TOKENS
-
-
-def _has_image(message: Mapping[str, Any]) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any(part.get("type") == "image" for part in content)
-
-
-def _written(message: Mapping[str, Any]) -> int:
-    content = message.get("content")
-    if isinstance(content, str) and len(message) == 2:  # and a role: the usual, so without a detour
-        return _size(content)
-    return len(encode(message))
+    tokens = TEMPLATE_TOKENS + FRAME_TOKENS * len(order.messages)
+    for message in order.messages:
+        content = message.get("content")
+        if isinstance(content, str) and len(message) == 2:  # and a role: the usual, so without a detour
+            tokens += _size(content)
+        elif isinstance(content, list) and any(part.get("type") == "image" for part in content):
+            return 1 << 62  # how many an image takes, only the engine knows: the context is the bound
+        else:
+            tokens += len(encode(message))
+    if order.tools:
+        tokens += 2 * len(encode(order.tools))
+    return tokens
 
 
 def _size(text: str | Iterable[int]) -> int:

@@ -18,6 +18,7 @@ from edge.errors import (
     UnknownTenant,
 )
 from edge.store import StoreError
+from shared.http.headers import header
 
 
 async def authorise(request: Request, scopes: frozenset[Scope]) -> Key:
@@ -56,7 +57,7 @@ def require_model(key: Key, model: str) -> None:
 
 
 async def _find(request: Request) -> Key:
-    scheme, _, raw = request.headers.get("authorization", "").partition(" ")
+    scheme, _, raw = (header(request.scope, b"authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not raw.strip():
         raise InvalidKey("Missing API key: send it as `Authorization: Bearer pg_…`")
     accounts: Accounts = request.app.state.accounts
@@ -73,6 +74,6 @@ async def _find(request: Request) -> Key:
         raise UnknownTenant(str(error)) from None
     if key is None:
         raise InvalidKey
-    if key.expired(datetime.now(UTC)):
+    if key.expires_at is not None and key.expired(datetime.now(UTC)):
         raise InvalidKey("The API key has expired")
     return key

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.accounts import Key
 from edge.accounts.limiter import Admission, Limiter
-from edge.accounts.limits import Subject, standing
+from edge.accounts.limits import Subject, counts_tokens, standing
 from edge.api.identity import has_identity, identify
 from edge.api.rate_limits import RatedSend, address_of, refusal, subjects_of
 from edge.api.repeats import Call, Repeats
@@ -74,7 +74,7 @@ class Guard:
             else:
                 await stranger.look()
             raise
-        request.state.key = key
+        request.scope["state"]["key"] = key
         subjects = subjects_of(key, settings.edge_requests_per_minute) if self._rules.limited else ()
         visit = _Visit(request, limiter, subjects, answer)
         try:
@@ -131,7 +131,17 @@ class _Visit:
             ApiError: it is too large, or does not arrive in time.
             ClientDisconnect: the client left.
         """
-        self._loaded = await self.request.body()
+        if self._loaded is not None:
+            return self._loaded
+        parts: list[bytes] = []
+        more = True
+        while more:
+            message = await self.request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        self._loaded = parts[0] if len(parts) == 1 else b"".join(parts)
         return self._loaded
 
     async def receive(self) -> Message:
@@ -147,16 +157,16 @@ class _Visit:
         Raises:
             RateLimitExceeded: it is more than allowed.
         """
-        wanted = 0
-        if tokens and any(item.limits.tokens_per_minute is not None for item in self._subjects):
-            wanted = estimate_tokens(await self.load())
-        if not self._subjects:
+        subjects, wanted = self._subjects, 0
+        if not subjects:
             return None
-        admission = await self._limiter.admit(self._subjects, tokens=wanted)
-        self.answer.standing = standing(self._subjects, admission.verdict)
+        if tokens and counts_tokens(subjects):
+            wanted = estimate_tokens(await self.load())
+        admission = await self._limiter.admit(subjects, tokens=wanted)
+        self.answer.standing = standing(subjects, admission.verdict)
         if admission.verdict.exceeded is not None:
             raise refusal(admission.verdict)
-        self.request.state.admission = admission
+        self.request.scope["state"]["admission"] = admission
         return admission
 
     async def look(self) -> None:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from edge.accounts import Key
 from edge.accounts.idempotency import Identity
 from edge.errors import InvalidField
+from shared.http.headers import header
 
 KEY_SECONDS = 24 * 3600
 LONGEST_KEY = 255
@@ -24,15 +25,15 @@ _BOUNDARY = re.compile(r'boundary="?([^";,]+)"?', re.IGNORECASE)
 
 def has_identity(request: Request) -> bool:
     """Whether a request may have a name of its own, so that its body is worth reading first."""
-    headers = request.headers
-    if request.method != "POST":
+    scope = request.scope
+    if scope["method"] != "POST":
         return False
-    if "idempotency-key" in headers:
+    if header(scope, b"idempotency-key") is not None:
         return True
     return (
-        _CLIENTS_ID.fullmatch(headers.get("x-request-id", "")) is not None
-        and headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-        and "text/event-stream" not in headers.get("accept", "")
+        _CLIENTS_ID.fullmatch(header(scope, b"x-request-id") or "") is not None
+        and (header(scope, b"content-type") or "").partition(";")[0].strip().lower() == "application/json"
+        and "text/event-stream" not in (header(scope, b"accept") or "")
     )
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.types import Message, Send
@@ -26,13 +27,13 @@ def subjects_of(key: Key, default_requests: int) -> tuple[Subject, ...]:
 
     *default_requests* a minute are what a key may do for which no other limit was set; 0 is without limit.
     """
-    own = key.limits
-    requests = default_requests or None if own.requests_per_minute is None else own.requests_per_minute
-    limits = Limits(requests, own.tokens_per_minute, own.concurrent_requests)
-    of_key = Subject("key", key.id, key.tenant_id, limits)
-    if key.tenant.limits == NO_LIMITS:
+    limits, tenant = key.limits, key.tenant
+    if limits.requests_per_minute is None and default_requests:
+        limits = replace(limits, requests_per_minute=default_requests)
+    of_key = Subject("key", key.id, tenant.id, limits)
+    if tenant.limits == NO_LIMITS:
         return (of_key,)
-    return of_key, Subject("tenant", key.tenant_id, key.tenant_id, key.tenant.limits)
+    return of_key, Subject("tenant", tenant.id, tenant.id, tenant.limits)
 
 
 def address_of(request: Request, requests: int) -> tuple[Subject, ...]:

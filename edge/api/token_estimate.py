@@ -32,7 +32,9 @@ def _asked(body: bytes) -> int:
     if not isinstance(fields, dict):
         return 0
     tokens = _count(fields, "max_completion_tokens") or _count(fields, "max_tokens")
-    return tokens * max(1, _count(fields, "n"), _count(fields, "best_of"))
+    if "n" in fields or "best_of" in fields:
+        tokens *= max(1, _count(fields, "n"), _count(fields, "best_of"))
+    return tokens
 
 
 def _count(fields: dict[str, Any], name: str) -> int:

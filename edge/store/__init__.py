@@ -3,6 +3,7 @@
 from edge.store.credits import Account, CreditStore, HeldLeases, LeaseRow, LedgerRow, Wish
 from edge.store.database import Database
 from edge.store.errors import NewerDatabase, StoreError
+from edge.store.event_rows import MOST_TOGETHER
 from edge.store.keys import KeyRow, KeyStore, OwnedKey
 from edge.store.outbox import OutboxStore
 from edge.store.sketch import Sketch
@@ -14,6 +15,7 @@ from edge.store.usage import UsageGroup, UsageRow, UsageStore, UsageSum
 from edge.store.usage_event import UsageEvent
 
 __all__ = [
+    "MOST_TOGETHER",
     "Account",
     "CreditStore",
     "Database",

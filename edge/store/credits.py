@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from edge.store.database import Database
 from edge.store.tables import tenants
 from edge.store.tables.credits import balances, leases, ledger
+from edge.store.tables.usage import usage_outbox
 from edge.store.upsert import insert as portable_insert
 
 EXPIRED_AT_ONCE = 100
@@ -226,11 +227,17 @@ class HeldLeases:
         self._database = local
 
     async def of(self, holder: str) -> Sequence[LeaseRow]:
-        """Return the open leases of *holder*."""
-        statement = select(*_LEASE).where(leases.c.holder == holder, leases.c.closed_at.is_(None))
+        """Return the open leases of *holder*, with all that was settled of them up to now."""
+        waiting = (
+            select(func.coalesce(func.sum(usage_outbox.c.charged_micro), 0))
+            .where(usage_outbox.c.lease_id == leases.c.id)
+            .scalar_subquery()
+        )
+        statement = select(*_LEASE, waiting).where(leases.c.holder == holder, leases.c.closed_at.is_(None))
 
         async def rows(connection: AsyncConnection) -> list[LeaseRow]:
-            return [LeaseRow(*row) for row in await connection.execute(statement)]
+            found = [(LeaseRow(*row), micro) for *row, micro in await connection.execute(statement)]
+            return [replace(row, settled_micro=row.settled_micro + micro) for row, micro in found]
 
         return await self._database.read(rows)
 

@@ -1,7 +1,9 @@
 """A database as the rest of the edge sees it: work done in a transaction, within a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -78,6 +80,16 @@ class Database:
         """Return what *work* does, and commit it, like :meth:`write`; on SQLite in a thread, all at once."""
         return await self._run_sync(self._writing, work)
 
+    async def execute(self, statement: str, values: Sequence[Any]) -> None:
+        """Execute one statement of SQLite, a transaction of its own, at the least cost that there is.
+
+        Raises:
+            StoreError: the database failed or did not answer in time.
+        """
+        assert self._thread is not None, "only a file has a thread"
+        with self._naming_errors(DEADLINE_SECONDS):
+            await self._thread.execute(statement, values, seconds=DEADLINE_SECONDS)
+
     async def migrate(self) -> None:
         """Bring the schema to the newest one that this code knows.
 
@@ -93,24 +105,27 @@ class Database:
     async def _run_sync(self, options: Mapping[str, Any], work: Callable[[Connection], T]) -> T:
         if self._thread is None:
             return await self._run(options, lambda connection: connection.run_sync(work), DEADLINE_SECONDS)
-        return await self._within(DEADLINE_SECONDS, self._thread.run(options, work))
+        with self._naming_errors(DEADLINE_SECONDS):
+            return await self._thread.run(options, work, seconds=DEADLINE_SECONDS)
 
     async def _run(
         self, options: Mapping[str, Any], work: Callable[[AsyncConnection], Awaitable[T]], seconds: float
     ) -> T:
         # A task of its own, which nothing cancels: SQLAlchemy answers the cancelling of a statement with a
         # task that never ends, and keeps the process from ending.
-        return await self._within(seconds, asyncio.create_task(self._transact(options, work)))
-
-    async def _within(self, seconds: float, running: "asyncio.Future[T]") -> T:
+        running = asyncio.create_task(self._transact(options, work))
         self._running.add(running)
         running.add_done_callback(self._forget)
+        with self._naming_errors(seconds), anyio.fail_after(seconds):
+            return await asyncio.shield(running)
+
+    @contextmanager
+    def _naming_errors(self, seconds: float) -> Iterator[None]:
         try:
-            with anyio.fail_after(seconds):
-                return await asyncio.shield(running)
+            yield
         except TimeoutError as error:
             raise StoreError(f"{self} did not answer within {seconds:g} s") from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(f"{self}: {_reason(error)}") from error
         except StoreError as error:
             raise type(error)(f"{self}: {error}") from error
@@ -138,6 +153,6 @@ class Database:
             await self._engine.dispose()
 
 
-def _reason(error: SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     """Return what the database itself says, in one line."""
     return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,6 +1,10 @@
 """Events of calls as rows of their tables."""
 
+import sqlite3
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects import sqlite
@@ -9,6 +13,9 @@ from edge.store.tables.usage import usage_events, usage_outbox
 from edge.store.usage_event import UsageEvent
 
 EVENT_COLUMNS = UsageEvent._fields
+
+MOST_TOGETHER = 64
+"""Events of one statement: each number of them has a prepared one, which SQLite's driver keeps."""
 
 
 def _insert_by_place(table: Table) -> str:
@@ -22,9 +29,25 @@ _BY_PLACE = {table: _insert_by_place(table) for table in (usage_outbox, usage_ev
 
 
 def add_events(connection: Connection, table: Table, events: Sequence[UsageEvent]) -> None:
-    """Add *events* to *table*, one of the two that hold them."""
-    if connection.dialect.name == "sqlite":
+    """Add *events* to *table*, one of the two that hold them.
+
+    Raises:
+        sqlite3.Error, SQLAlchemyError: the database failed.
+    """
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
         # An event is the row already: to name its values, and put them in order again, would take longest.
-        connection.exec_driver_sql(_BY_PLACE[table], list(events))
+        driver.executemany(_BY_PLACE[table], events)
     else:
         connection.execute(insert(table), [event._asdict() for event in events])
+
+
+def statement_adding(table: Table, events: Sequence[UsageEvent]) -> tuple[str, list[Any]]:
+    """Return one statement of SQLite that adds all *events*, up to MOST_TOGETHER, and its values."""
+    return _insert_together(table, len(events)), list(chain.from_iterable(events))
+
+
+@lru_cache(maxsize=2 * MOST_TOGETHER)
+def _insert_together(table: Table, count: int) -> str:
+    beginning, row = _BY_PLACE[table].split(" VALUES ")
+    return f"{beginning} VALUES {', '.join([row] * count)}"

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from edge.store.database import Database
-from edge.store.event_rows import EVENT_COLUMNS, add_events
+from edge.store.event_rows import EVENT_COLUMNS, add_events, statement_adding
 from edge.store.tables.credits import leases
 from edge.store.tables.usage import usage_outbox
 from edge.store.usage_event import UsageEvent
 
 _COLUMNS = tuple(usage_outbox.c[name] for name in EVENT_COLUMNS)
-_SETTLE = (
+_SHIPPED = (
     update(leases)
     .where(leases.c.id == bindparam("lease"))
     .values(settled_micro=leases.c.settled_micro + bindparam("micro"))
@@ -20,28 +20,28 @@ _SETTLE = (
 
 
 class OutboxStore:
-    """Adds and takes events. Every method raises StoreError when the database fails."""
+    """Adds and takes events. Every method raises StoreError when the database fails.
+
+    What an event charges counts as taken from its lease as long as the event is here, see
+    ``HeldLeases.of``, and after that by the lease's ``settled_micro``.
+    """
 
     def __init__(self, local: Database) -> None:
         self._database = local
 
     async def settle(self, events: Sequence[UsageEvent], *, again: bool = False) -> None:
-        """Add *events*, and take what they charge from their leases: both or neither.
+        """Add *events*, up to MOST_TOGETHER, and so take what they charge from their leases: all or none.
 
         With *again* those that are there already are left alone.
         """
+        if not again:
+            await self._database.execute(*statement_adding(usage_outbox, events))
+            return
 
         def work(connection: Connection) -> None:
-            new = _unknown(connection, events) if again else events
-            if not new:
-                return
-            add_events(connection, usage_outbox, new)
-            charged: Counter[str] = Counter()
-            for event in new:
-                if event.lease_id is not None and event.charged_micro:
-                    charged[event.lease_id] += event.charged_micro
-            if charged:
-                connection.execute(_SETTLE, [{"lease": k, "micro": v} for k, v in charged.items()])
+            new = _unknown(connection, events)
+            if new:
+                add_events(connection, usage_outbox, new)
 
         await self._database.write_sync(work)
 
@@ -54,10 +54,20 @@ class OutboxStore:
 
         return await self._database.read_sync(rows)
 
-    async def forget(self, ids: Sequence[str]) -> None:
-        """Delete the events of these *ids*, which have arrived."""
-        statement = delete(usage_outbox).where(usage_outbox.c.id.in_(ids))
-        await self._database.write_sync(lambda connection: connection.execute(statement))
+    async def forget(self, events: Sequence[UsageEvent]) -> None:
+        """Delete *events*, which are here and have arrived."""
+        statement = delete(usage_outbox).where(usage_outbox.c.id.in_([event.id for event in events]))
+        charged: Counter[str] = Counter()
+        for event in events:
+            if event.lease_id is not None and event.charged_micro:
+                charged[event.lease_id] += event.charged_micro
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
+            if charged:
+                connection.execute(_SHIPPED, [{"lease": k, "micro": v} for k, v in charged.items()])
+
+        await self._database.write_sync(work)
 
     async def size(self) -> int:
         """Return how many events there are."""

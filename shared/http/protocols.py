@@ -1,6 +1,7 @@
 """HTTP/1.1 and HTTP/2 as Hypercorn 0.18 speaks them, with its faults mended."""
 
 import asyncio
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -33,12 +34,31 @@ RESETS = 1000
 most of its streams: CVE-2023-44487."""
 
 
-@lru_cache(maxsize=1024)
-def _checked(header: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
-    """Return *header* as h11 keeps it, once h11 has found that it may be sent.
+_VISIBLE = re.compile(rb"[\x21-\x7e]+")
 
-    Most headers are the same in one answer and the next, and h11 takes longer over them than over all else.
+
+def _checked(header: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+    """Return *header* as h11 keeps it, once it is clear that h11 finds that it may be sent.
+
+    h11 takes longer over headers than over all else of an answer.
     """
+    raw_name, value = header
+    name = _plain_name(raw_name)
+    if name is not None and _VISIBLE.fullmatch(value):
+        return raw_name, name, value
+    return _checked_by_h11(header)
+
+
+@lru_cache(maxsize=1024)
+def _plain_name(raw_name: bytes) -> bytes | None:
+    """Return a header's name in lower case; None where h11 looks closer at its value."""
+    if raw_name.lower() in (b"content-length", b"transfer-encoding"):
+        return None
+    return _checked_by_h11((raw_name, b"1"))[1]
+
+
+@lru_cache(maxsize=1024)
+def _checked_by_h11(header: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
     ((raw_name, value),) = h11.Response(headers=[header], status_code=200).headers.raw_items()
     return raw_name, raw_name.lower(), value
 

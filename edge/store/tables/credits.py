@@ -42,8 +42,9 @@ leases = Table(
     Column("expires_at", String, nullable=False),
     Column("closed_at", String),
 )
-"""Credits that the edge ``holder`` may spend without asking. ``settled_micro`` counts its calls as each ends,
-in the holder's own file; ``spent_micro`` is in the ledger."""
+"""Credits that the edge ``holder`` may spend without asking. ``settled_micro``, in the
+holder's own file, is what those of its calls cost that are not in the outbox any more; ``spent_micro`` is in
+the ledger."""
 
 Index("ix_leases_closed_at_expires_at", leases.c.closed_at, leases.c.expires_at)
 Index("ix_leases_holder_closed_at", leases.c.holder, leases.c.closed_at)

@@ -3,7 +3,7 @@ import pytest
 
 from edge.accounts import settlements as module
 from edge.accounts.settlements import Settlements
-from edge.store import OutboxStore, StoreError, UsageEvent
+from edge.store import MOST_TOGETHER, OutboxStore, StoreError, UsageEvent
 from tests.edge.store.usage_events import usage_event
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +33,8 @@ async def test_calls_that_end_meanwhile_are_committed_together() -> None:
         first = settlements.add(events[0])
         await anyio.sleep(0.005)
         rest = [settlements.add(event) for event in events[1:]]
-        assert not first.done()
-        assert [await future for future in (first, *rest)] == [None] * 5
+        assert not first.done
+        assert [await receipt.wait() for receipt in (first, *rest)] == [None] * 5
         settlements.close()
     assert [ids for ids, _ in outbox.batches] == [[events[0].id], [event.id for event in events[1:]]]
 
@@ -42,10 +42,10 @@ async def test_calls_that_end_meanwhile_are_committed_together() -> None:
 async def test_what_was_added_before_the_close_is_still_committed() -> None:
     outbox = Outbox()
     settlements = Settlements(outbox)
-    future = settlements.add(usage_event())
+    receipt = settlements.add(usage_event())
     settlements.close()
     await settlements.run()
-    assert await future is None
+    assert await receipt.wait() is None
     assert len(outbox.batches) == 1
 
 
@@ -53,10 +53,10 @@ async def test_a_database_that_fails_for_a_while_is_tried_again(monkeypatch: pyt
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
     outbox = Outbox(failures=2)
     settlements = Settlements(outbox)
-    future = settlements.add(usage_event())
+    receipt = settlements.add(usage_event())
     settlements.close()
     await settlements.run()
-    assert await future is None
+    assert await receipt.wait() is None
     assert [again for _, again in outbox.batches] == [False, True, True]
 
 
@@ -64,16 +64,39 @@ async def test_one_that_goes_on_failing_is_told_of(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
     settlements = Settlements(Outbox(failures=1000))
-    future = settlements.add(usage_event())
+    receipt = settlements.add(usage_event())
     settlements.close()
     await settlements.run()
-    assert str(await future) == "disk full"
+    assert str(await receipt.wait()) == "disk full"
 
 
-async def test_a_caller_who_does_not_wait_disturbs_nobody() -> None:
+async def test_a_caller_may_give_up_waiting_and_begin_again() -> None:
     settlements = Settlements(Outbox())
-    settlements.add(usage_event()).cancel()
-    other = settlements.add(usage_event())
-    settlements.close()
-    await settlements.run()
-    assert await other is None
+    receipts = [settlements.add(usage_event()) for _ in range(2)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(settlements.run)
+        with anyio.move_on_after(0.001):
+            await receipts[0].wait()
+        assert not receipts[0].done
+        assert [await receipt.wait() for receipt in receipts] == [None, None]
+        settlements.close()
+
+
+async def test_a_crowd_is_settled_in_few_transactions_and_a_call_alone_at_once() -> None:
+    outbox = Outbox()
+    settlements = Settlements(outbox)
+
+    async def call(number: int) -> None:
+        await anyio.sleep(number * 0.0002)
+        await settlements.add(usage_event()).wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(settlements.run)
+        async with anyio.create_task_group() as calls:
+            for number in range(MOST_TOGETHER + 40):
+                calls.start_soon(call, number)
+        sizes = [len(ids) for ids, _ in outbox.batches]
+        assert sum(sizes) == MOST_TOGETHER + 40
+        assert max(sizes) <= MOST_TOGETHER
+        assert len(sizes) <= 10
+        settlements.close()

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import anyio
 import pytest
 
@@ -10,6 +12,8 @@ from edge.store import (
     OutboxStore,
     UsageStore,
     Wish,
+    database_file,
+    open_sqlite,
 )
 from tests.edge.store.databases import Place
 from tests.edge.store.usage_events import usage_event
@@ -157,14 +161,14 @@ async def test_one_who_pays_later_goes_below_zero(place: Place) -> None:
         assert await balances_are_explained(store)
 
 
-async def test_leases_held_are_there_after_a_restart_with_what_calls_left_of_them(place: Place) -> None:
+async def test_leases_held_are_there_after_a_restart_with_what_calls_left_of_them(tmp_path: Path) -> None:
     lease = LeaseRow("lease_1", "default", "here", 100, 0, 0, NOW, SOON)
-    async with place.open() as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
         await held.keep(lease)
         await outbox.settle([usage_event(lease_id="lease_1", charged_micro=7) for _ in range(3)])
         await held.keep(LeaseRow("lease_1", "default", "here", 250, 0, 0, NOW, LATER))
-    async with place.open() as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         held = HeldLeases(database)
         assert await held.of("here") == [LeaseRow("lease_1", "default", "here", 250, 21, 0, NOW, LATER)]
         assert await held.of("there") == []

@@ -1,7 +1,16 @@
+from pathlib import Path
+
 import pytest
 
-from edge.store import HeldLeases, LeaseRow, OutboxStore, StoreError
-from tests.edge.store.databases import Place
+from edge.store import (
+    MOST_TOGETHER,
+    HeldLeases,
+    LeaseRow,
+    OutboxStore,
+    StoreError,
+    database_file,
+    open_sqlite,
+)
 from tests.edge.store.usage_events import usage_event
 
 pytestmark = pytest.mark.anyio
@@ -9,22 +18,22 @@ pytestmark = pytest.mark.anyio
 LEASE = LeaseRow("lease_1", "default", "here", 100, 0, 0, "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z")
 
 
-async def test_events_come_out_as_they_went_in(place: Place) -> None:
+async def test_events_come_out_as_they_went_in(tmp_path: Path) -> None:
     events = [usage_event(total_ms=number / 3) for number in range(5)]
-    async with place.open() as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         outbox = OutboxStore(database)
         assert await outbox.oldest(10) == []
         await outbox.settle(events[:2])
         await outbox.settle(events[2:])
         assert await outbox.oldest(3) == events[:3]
-        await outbox.forget([event.id for event in events[:3]])
+        await outbox.forget(events[:3])
         assert await outbox.oldest(10) == events[3:]
         assert await outbox.size() == 2
 
 
-async def test_an_event_and_its_charge_are_there_together_or_not_at_all(place: Place) -> None:
+async def test_an_event_and_its_charge_are_there_together_or_not_at_all(tmp_path: Path) -> None:
     event = usage_event(lease_id="lease_1", charged_micro=40)
-    async with place.open() as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
         await held.keep(LEASE)
         await outbox.settle([event])
@@ -35,9 +44,29 @@ async def test_an_event_and_its_charge_are_there_together_or_not_at_all(place: P
         assert await outbox.oldest(10) == [event]
 
 
-async def test_settling_again_leaves_alone_what_is_there(place: Place) -> None:
+async def test_what_was_charged_stays_taken_from_its_lease_once_its_events_are_gone(tmp_path: Path) -> None:
+    events = [usage_event(lease_id="lease_1", charged_micro=10 + number) for number in range(3)]
+    async with open_sqlite(database_file(tmp_path)) as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle([*events, usage_event(lease_id="another", charged_micro=1), usage_event()])
+        for some in (events[:1], events[1:]):
+            await outbox.forget(some)
+            (lease,) = await held.of("here")
+            assert lease.settled_micro == 33
+
+
+async def test_as_many_are_settled_together_as_may_be(tmp_path: Path) -> None:
+    events = [usage_event() for _ in range(MOST_TOGETHER)]
+    async with open_sqlite(database_file(tmp_path)) as database:
+        outbox = OutboxStore(database)
+        await outbox.settle(events)
+        assert await outbox.oldest(MOST_TOGETHER + 1) == events
+
+
+async def test_settling_again_leaves_alone_what_is_there(tmp_path: Path) -> None:
     events = [usage_event(lease_id="lease_1", charged_micro=40), usage_event()]
-    async with place.open() as database:
+    async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
         await held.keep(LEASE)
         await outbox.settle(events[:1])
