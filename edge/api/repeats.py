@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.accounts.idempotency import Idempotency, Identity, StoredAnswer
 from edge.accounts.limiter import Admission
 from edge.api.leaving import wait_until_gone
+from edge.api.metered import RepeatableEvents
 from edge.api.recording import Recording
 from edge.errors import IdempotencyKeyReused
 from shared.errors import Unavailable, error_response, unexpected_response
@@ -186,9 +188,10 @@ class Repeats:
                 except BaseException:
                     _end(admission)
                     raise
-                if claimed:
+                if claimed is not None:
                     break
                 _end(admission)
+            Request(call.scope).state.events = RepeatableEvents(claimed)
             execution.begun = True
             self._tasks.start_soon(self._execute, execution, call, admission)
             return None
@@ -222,8 +225,11 @@ class Repeats:
     async def _settle(self, execution: Execution) -> None:
         """Keep the answer, if it is one: before its end is sent, for after it nobody may do it again."""
         recording = execution.recording
-        if not recording.whole or not execution.keepable or says_that_nothing_was_done(recording.status):
+        if not execution.keepable or says_that_nothing_was_done(recording.status):
             await self._idempotency.release(execution.identity)
+            return
+        if not recording.whole:
+            await self._idempotency.let_go(execution.identity)
             return
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in recording.headers]
         answer = StoredAnswer(recording.status, headers, recording.body())

@@ -1,14 +1,14 @@
 """Events of calls in the edge's own file, until the fleet has them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Delete, bindparam, delete, func, select, update
 
 from edge.store.database import Database
-from edge.store.event_rows import EVENT_COLUMNS, add_events
+from edge.store.event_rows import EVENT_COLUMNS, add_events, unknown
 from edge.store.tables.credits import leases
-from edge.store.tables.usage import usage_outbox
+from edge.store.tables.usage import usage_events, usage_outbox
 from edge.store.usage_event import UsageEvent
 
 _COLUMNS = tuple(usage_outbox.c[name] for name in EVENT_COLUMNS)
@@ -25,16 +25,17 @@ class OutboxStore:
     def __init__(self, local: Database) -> None:
         self._database = local
 
-    async def settle(self, events: Sequence[UsageEvent], *, again: bool = False) -> None:
+    async def settle(self, events: Sequence[UsageEvent], *, again: bool = False) -> Sequence[UsageEvent]:
         """Add *events*, and take what they charge from their leases: both or neither.
 
-        With *again* those that are there already are left alone.
+        With *again* those that are there already are left alone. Returns those that were dropped, for their
+        ids are those of other events.
         """
 
-        def work(connection: Connection) -> None:
-            new = _unknown(connection, events) if again else events
+        def work(connection: Connection) -> Sequence[UsageEvent]:
+            new, dropped = _unknown(connection, events) if again else (events, ())
             if not new:
-                return
+                return dropped
             add_events(connection, usage_outbox, new)
             charged: Counter[str] = Counter()
             for event in new:
@@ -42,8 +43,9 @@ class OutboxStore:
                     charged[event.lease_id] += event.charged_micro
             if charged:
                 connection.execute(_SETTLE, [{"lease": k, "micro": v} for k, v in charged.items()])
+            return dropped
 
-        await self._database.write_sync(work)
+        return await self._database.write_sync(work)
 
     async def oldest(self, limit: int) -> list[UsageEvent]:
         """Return up to *limit* events in the order in which they were added."""
@@ -54,10 +56,25 @@ class OutboxStore:
 
         return await self._database.read_sync(rows)
 
-    async def forget(self, ids: Sequence[str]) -> None:
-        """Delete the events of these *ids*, which have arrived."""
-        statement = delete(usage_outbox).where(usage_outbox.c.id.in_(ids))
-        await self._database.write_sync(lambda connection: connection.execute(statement))
+    async def forget(self, events: Sequence[UsageEvent], dropped: Sequence[UsageEvent] = ()) -> None:
+        """Delete *events*, which have arrived. What those that were *dropped* there had charged goes back to
+        their leases.
+        """
+        held = {event.id: event for event in dropped if event.lease_id is not None}
+
+        def work(connection: Connection) -> None:
+            # Edges of one node send on the same events, and each deletes what is still there.
+            mine = (
+                connection.execute(_deletion(held).returning(usage_outbox.c.id)).scalars().all()
+                if held
+                else ()
+            )
+            connection.execute(_deletion([event.id for event in events]))
+            if mine:
+                back = [{"lease": held[one].lease_id, "micro": -held[one].charged_micro} for one in mine]
+                connection.execute(_SETTLE, back)
+
+        await self._database.write_sync(work)
 
     async def size(self) -> int:
         """Return how many events there are."""
@@ -68,7 +85,14 @@ class OutboxStore:
         return await self._database.read_sync(count)
 
 
-def _unknown(connection: Connection, events: Sequence[UsageEvent]) -> list[UsageEvent]:
-    known = select(usage_outbox.c.id).where(usage_outbox.c.id.in_([event.id for event in events]))
-    found = set((connection.execute(known)).scalars())
-    return [event for event in events if event.id not in found]
+def _deletion(ids: Iterable[str]) -> Delete:
+    return delete(usage_outbox).where(usage_outbox.c.id.in_(list(ids)))
+
+
+def _unknown(
+    connection: Connection, events: Sequence[UsageEvent]
+) -> tuple[Sequence[UsageEvent], Sequence[UsageEvent]]:
+    """As ``unknown``, of those that wait and those that have arrived, as far as they lie in this file."""
+    fresh, waiting = unknown(connection, usage_outbox, events)
+    new, arrived = unknown(connection, usage_events, fresh)
+    return new, [*waiting, *arrived]

@@ -1,6 +1,6 @@
 import pytest
 
-from edge.store import HeldLeases, LeaseRow, OutboxStore, StoreError
+from edge.store import HeldLeases, LeaseRow, OutboxStore, StoreError, UsageStore
 from tests.edge.store.databases import Place
 from tests.edge.store.usage_events import usage_event
 
@@ -17,7 +17,7 @@ async def test_events_come_out_as_they_went_in(place: Place) -> None:
         await outbox.settle(events[:2])
         await outbox.settle(events[2:])
         assert await outbox.oldest(3) == events[:3]
-        await outbox.forget([event.id for event in events[:3]])
+        await outbox.forget(events[:3])
         assert await outbox.oldest(10) == events[3:]
         assert await outbox.size() == 2
 
@@ -41,8 +41,38 @@ async def test_settling_again_leaves_alone_what_is_there(place: Place) -> None:
         held, outbox = HeldLeases(database), OutboxStore(database)
         await held.keep(LEASE)
         await outbox.settle(events[:1])
-        await outbox.settle(events, again=True)
-        await outbox.settle(events, again=True)
+        assert await outbox.settle(events, again=True) == []
+        assert await outbox.settle(events, again=True) == []
         (lease,) = await held.of("here")
         assert lease.settled_micro == 40
         assert await outbox.oldest(10) == events
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+async def test_settling_again_drops_another_event_of_a_known_id(place: Place, arrived: bool) -> None:
+    first = usage_event(lease_id="lease_1", charged_micro=40)
+    later, other = first._replace(total_ms=1.5), usage_event(lease_id="lease_1", charged_micro=1)
+    async with place.open() as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle([first])
+        if arrived:
+            await UsageStore(database).take_in([first], first.at)
+            await outbox.forget([first])
+        assert await outbox.settle([later, other], again=True) == [later]
+        (lease,) = await held.of("here")
+        assert lease.settled_micro == 41
+        assert await outbox.oldest(10) == [other] if arrived else [first, other]
+
+
+async def test_what_was_dropped_where_it_arrived_goes_back_to_its_lease_once(place: Place) -> None:
+    events = [usage_event(lease_id="lease_1", charged_micro=40) for _ in range(2)]
+    async with place.open() as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle(events)
+        for _ in range(2):
+            await outbox.forget(events, events[:1])
+            (lease,) = await held.of("here")
+            assert lease.settled_micro == 40
+        assert await outbox.size() == 0
