@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from edge import app
 from edge.accounts.idempotency import Idempotency
@@ -44,12 +45,15 @@ class Killed(Idempotency):
 
 def main(order: dict[str, Any]) -> None:
     requests = order["requests"]
-    app.Idempotency = functools.partial(  # type: ignore[assignment, misc]
+    killed = functools.partial(
         Killed, calls=len(requests), arrived=order["arrived"], lease_seconds=LEASE_SECONDS
     )
-    with open_edge(Path(order["home"]), **order["settings"]) as edge, ThreadPoolExecutor() as threads:
-        for path, headers, body in requests:
-            threads.submit(edge.client.post, path, headers=headers, json=body)
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as threads:
+        patch.setattr(app, "Idempotency", killed)
+        with open_edge(Path(order["home"]), **order["settings"]) as edge:
+            for path, headers, body in requests:
+                threads.submit(edge.client.post, path, headers=headers, json=body)
+            threads.shutdown()
 
 
 if __name__ == "__main__":
