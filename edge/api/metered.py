@@ -24,10 +24,15 @@ class RepeatableEvents:
         self._claimed = claimed
         self._calls = 0
 
+    @property
+    def base(self) -> str:
+        """What all that the request makes is named after."""
+        return self._claimed.name[:ID_DIGITS]
+
     def name(self, work: Work) -> Work:
         """Return *work*, the next call of the request, with the id of its event."""
         self._calls += 1
-        event_id = f"use_{self._claimed.name[:ID_DIGITS]}"
+        event_id = f"use_{self.base}"
         if self._calls > 1:
             event_id += f"_{self._calls}"
         return replace(work, event_id=event_id, again=self._claimed.again)
@@ -42,8 +47,14 @@ def metered(
     """
     metering: Metering = request.app.state.books.metering
     work = _work(request, served, orders, per_prompt)
-    events: RepeatableEvents | None = getattr(request.state, "events", None)
+    events = events_of(request)
     return metering.call(events.name(work) if events is not None else work)
+
+
+def events_of(request: Request) -> RepeatableEvents | None:
+    """Return what names the events of *request*, None if it may not be done again."""
+    found: RepeatableEvents | None = getattr(request.state, "events", None)
+    return found
 
 
 async def check(request: Request, served: ServedModel, *orders: messages.Request) -> None:
