@@ -19,6 +19,10 @@ class VoiceError(Exception):
     """The conversation cannot go on; the message says why and what to change."""
 
 
+class Unspeakable(VoiceError):
+    """This text cannot be spoken; another may be."""
+
+
 class VoiceClient:
     """Asks the edge at *url* with *key*.
 
@@ -94,7 +98,11 @@ class VoiceClient:
                         yield text
 
     async def speak(self, text: str, *, model: str, voice: str) -> AsyncGenerator[bytes, None]:
-        """Yield the sound of *text* as it is made: 24 kHz 16-bit little-endian mono."""
+        """Yield the sound of *text* as it is made: 24 kHz 16-bit little-endian mono.
+
+        Raises:
+            Unspeakable: nothing of it can be.
+        """
         body = {"model": model, "voice": voice, "input": text, "response_format": "pcm", "stream": True}
         async with self._asked("POST", "/v1/audio/speech", json=body) as answer:
             async for piece in answer.aiter_bytes():
@@ -106,7 +114,8 @@ class VoiceClient:
             async with self._http.stream(method, path, **content) as answer:
                 if answer.status_code != httpx.codes.OK:
                     await answer.aread()
-                    raise VoiceError(f"{method} {path} was answered {answer.status_code}: {_detail(answer)}")
+                    told = f"{method} {path} was answered {answer.status_code}: {_detail(answer)}"
+                    raise Unspeakable(told) if _is_about_the_text(answer) else VoiceError(told)
                 yield answer
         except httpx.ConnectError:
             raise VoiceError(
@@ -122,6 +131,14 @@ def _detail(answer: httpx.Response) -> str:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         return answer.text[:200] or answer.reason_phrase
+
+
+def _is_about_the_text(answer: httpx.Response) -> bool:
+    """Whether the text that was to be spoken is at fault, and not the voice or the model."""
+    try:
+        return answer.status_code == httpx.codes.BAD_REQUEST and answer.json()["error"]["param"] == "input"
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:

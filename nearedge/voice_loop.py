@@ -10,7 +10,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from nearedge.playback import Playback
 from nearedge.sentences import SentenceCutter
-from nearedge.voice_client import VoiceClient, VoiceError
+from nearedge.voice_client import Unspeakable, VoiceClient, VoiceError
 
 INSTRUCTIONS = (
     "You are a voice assistant. Answer in one to three short plain sentences, without lists or markup."
@@ -44,10 +44,12 @@ class Stage:
 
 @dataclass(slots=True)
 class Turn:
-    """What was said on both sides; ``sound`` is 24 kHz 16-bit little-endian mono."""
+    """What was said on both sides; ``sound`` is 24 kHz 16-bit little-endian mono, in which the sentences of
+    the answer that are ``unspoken`` are missing."""
 
     question: str = ""
     answer: str = ""
+    unspoken: list[str] = field(default_factory=list)
     sound: bytearray = field(default_factory=bytearray)
     hearing: Stage = field(default_factory=Stage)
     thinking: Stage = field(default_factory=Stage)
@@ -127,13 +129,19 @@ class VoiceLoop:
         async with sentences:
             async for sentence in sentences:
                 turn.speaking.began = turn.speaking.began or self._now()
-                pieces = self._client.speak(sentence, model=order.tts_model, voice=order.voice)
-                async with aclosing(pieces):
-                    async for piece in pieces:
-                        self._note(turn.speaking)
-                        turn.playback.take(piece, self._now())
-                        turn.sound += piece
+                try:
+                    await self._say(order, turn, sentence)
+                except Unspeakable:
+                    turn.unspoken.append(sentence)
         turn.speaking.ended = self._now()
+
+    async def _say(self, order: Order, turn: Turn, sentence: str) -> None:
+        pieces = self._client.speak(sentence, model=order.tts_model, voice=order.voice)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                self._note(turn.speaking)
+                turn.playback.take(piece, self._now())
+                turn.sound += piece
 
     def _now(self) -> float:
         return self._clock() - self._started

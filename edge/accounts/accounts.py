@@ -9,7 +9,8 @@ from anyio.abc import TaskGroup
 
 from edge.accounts.follower import Follower
 from edge.accounts.freshness import Freshness
-from edge.accounts.jwks import KeySet
+from edge.accounts.jwks import KeySet, is_url
+from edge.accounts.kept_keys import FILE_NAME, KeptKeys
 from edge.accounts.keyring import Keyring
 from edge.accounts.keys import KeyService
 from edge.accounts.scopes import Scope
@@ -95,7 +96,8 @@ def _sessions(
         default_tenant=settings.jwt_default_tenant,
         default_scopes=frozenset(map(Scope, settings.jwt_default_scopes)),
     )
-    keys = KeySet(settings.jwt_jwks)
+    source = settings.jwt_jwks
+    keys = KeySet(source, kept=KeptKeys(settings.home / FILE_NAME, source) if is_url(source) else None)
     tasks.start_soon(keys.run)
     local = TenantService(TenantStore(stores.local))
     return Sessions(rules, keys, local, freshness, cache_seconds=settings.edge_key_cache_seconds)

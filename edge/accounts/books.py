@@ -45,8 +45,6 @@ async def open_books(stores: Stores, settings: EdgeSettings) -> AsyncIterator[Bo
     """
     outbox = OutboxStore(stores.local)
     usage = UsageStore(stores.fleet)
-    shipping = Shipping(outbox, usage, keep_days=settings.edge_usage_event_days)
-    settlements = Settlements(outbox)
     with holder_name(settings.home, settings.edge_region) as holder:
         wallet = Wallet(
             stores,
@@ -55,6 +53,8 @@ async def open_books(stores: Stores, settings: EdgeSettings) -> AsyncIterator[Bo
             lease_seconds=settings.edge_credit_lease_seconds,
         )
         await wallet.open()
+        shipping = Shipping(outbox, usage, keep_days=settings.edge_usage_event_days, refund=wallet.refund)
+        settlements = Settlements(outbox, wallet.refund)
         async with anyio.create_task_group() as background:
             background.start_soon(shipping.run)
             background.start_soon(wallet.run)

@@ -1,11 +1,12 @@
 """Doing a request once, however often it is sent: its claim, and its answer for those who ask again."""
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -56,6 +57,19 @@ class Identity:
     keep_seconds: float
     fleetwide: bool
     secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A request that this process is to do.
+
+    ``name`` (hex) is the same for all who take it over from a process that died, and never given again once
+    the request was given back or has expired. ``again`` says that it was taken over, so that what it does may
+    have been done.
+    """
+
+    name: str
+    again: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +160,8 @@ class Idempotency:
                 raise IdempotencyInProgress
             await anyio.sleep(POLL_SECONDS)
 
-    async def claim(self, identity: Identity) -> bool:
-        """Claim the request for this process; False if another one was faster.
+    async def claim(self, identity: Identity) -> Claimed | None:
+        """Claim the request for this process; None if another one was faster.
 
         Raises:
             StoreUnavailable: this node's file cannot be written, so nobody can promise to do it only once.
@@ -158,25 +172,36 @@ class Idempotency:
             tenant_id=identity.tenant_id,
             fingerprint=identity.fingerprint,
             owner=self._owner,
-            created_at=rfc3339(datetime.now(UTC)),
+            created_at=rfc3339(datetime.now(UTC), timespec="microseconds"),
             lease_until_ms=now + _in_ms(self._lease_seconds),
             expires_at_ms=now + _in_ms(identity.keep_seconds),
         )
         try:
-            if not await self._local.claim(claim, now):
-                return False
+            begun = await self._local.claim(claim, now)
         except StoreError as error:
             raise _unavailable() from error
-        fleet = self._fleet
-        if fleet is not None and identity.fleetwide:
-            made = await self._ask_fleet(lambda: fleet.claim(claim, now))
-            if made is False:
+        if begun is None:
+            return None
+        if self._fleet is not None and identity.fleetwide:
+            begun = await self._claim_of_fleet(self._fleet, replace(claim, created_at=begun), now)
+            if begun is None:
                 await self._quietly(self._local.release(identity.id, self._owner))
-                return False
-            self.counts.claimed_alone += made is None
+                return None
         self._held.add(identity.id)
         self.counts.executed += 1
-        return True
+        return Claimed(_name(identity, begun), again=begun != claim.created_at)
+
+    async def _claim_of_fleet(self, fleet: IdempotencyStore, claim: Claim, now: int) -> str | None:
+        """Return when the fleet says that the request was begun, None if another edge was faster."""
+        answer = await self._ask_fleet(lambda: _wrapped(fleet.claim(claim, now)))
+        if answer is None:
+            self.counts.claimed_alone += 1
+            return claim.created_at
+        (begun,) = answer
+        if begun is not None and begun != claim.created_at:
+            # For a process of this node that takes it over while the fleet does not answer.
+            await self._quietly(self._local.begun(claim.id, self._owner, begun))
+        return begun
 
     async def keep(self, identity: Identity, answer: StoredAnswer | None, *, status: int) -> None:
         """Keep the *answer* to a claimed request; None, and one that is too large, is only remembered."""
@@ -199,6 +224,10 @@ class Idempotency:
     async def release(self, identity: Identity) -> None:
         """Give a claim back: the request may be tried again."""
         await self._settle(identity, lambda store: store.release(identity.id, self._owner))
+
+    async def let_go(self, identity: Identity) -> None:
+        """Leave a claim as a process that dies does, but at once: who repeats the request takes it over."""
+        await self._settle(identity, lambda store: store.let_go(identity.id, self._owner))
 
     async def _settle(self, identity: Identity, do: Callable[[IdempotencyStore], Awaitable[object]]) -> None:
         await self._quietly(do(self._local))
@@ -285,10 +314,16 @@ async def _done(work: Awaitable[object]) -> bool:
     return True
 
 
+async def _wrapped(work: Awaitable[T]) -> tuple[T]:
+    return (await work,)
+
+
 async def _copy(fleet: IdempotencyStore, request_id: str, owner: str, row: IdempotencyRow | None) -> bool:
     """Tell *fleet* how a request ended here."""
-    if row is None or row.state not in (KEPT, LOST):
+    if row is None:
         return await _done(fleet.release(request_id, owner))
+    if row.state == RUNNING:
+        return await _done(fleet.let_go(request_id, owner))
     body = row.body if row.state == KEPT else None
     kept = fleet.keep(
         request_id,
@@ -303,6 +338,10 @@ async def _copy(fleet: IdempotencyStore, request_id: str, owner: str, row: Idemp
 
 def _in_ms(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _name(identity: Identity, begun: str) -> str:
+    return hashlib.sha256(f"{identity.id} {identity.fingerprint} {begun}".encode()).hexdigest()
 
 
 def _answer(row: IdempotencyRow, identity: Identity) -> StoredAnswer:

@@ -10,6 +10,8 @@ import structlog
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from edge.accounts.kept_keys import KeptKeys
+
 log = structlog.get_logger(__name__)
 
 FETCH_SECONDS = 5.0
@@ -124,16 +126,20 @@ def shown(source: str) -> str:
 class KeySet:
     """The keys at *source*, fetched in the background. A request waits for a fetch only if its token names a
     key that is not known, and such fetches are rare however many come.
+
+    What was fetched is *kept*, and begun with after a restart.
     """
 
     def __init__(
         self,
         source: str,
         *,
+        kept: KeptKeys | None = None,
         read: Callable[[str], Awaitable[bytes]] = read_source,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
+        self._kept = kept
         self._read = read
         self._timer = timer
         self._keys: dict[str, SigningKey] = {}
@@ -180,10 +186,13 @@ class KeySet:
             await self._fetch_now()
 
     async def _fetch_now(self) -> None:
+        if self._tried_at is None and self._kept is not None:
+            await self._take_up(self._kept)
         self._tried_at = self._timer()
         try:
             with anyio.fail_after(FETCH_SECONDS):
-                keys = parse_keys(await self._read(self._source))
+                content = await self._read(self._source)
+            keys = parse_keys(content)
         except (OSError, ValueError, httpx.HTTPError) as error:
             if not self._failed:
                 log.warning(
@@ -194,3 +203,17 @@ class KeySet:
             self._failed = True
             return
         self._keys, self._fetched_at, self._failed = keys, self._timer(), False
+        if self._kept is not None:
+            await self._kept.keep(content)
+
+    async def _take_up(self, kept: KeptKeys) -> None:
+        """Begin with what was kept, if it is not too old by the clock on the wall, or newer than now."""
+        found = await kept.load()
+        if found is None or not 0 <= found.age_seconds <= STALE_SECONDS:
+            return
+        try:
+            self._keys = parse_keys(found.content)
+        except ValueError as error:
+            log.warning("kept keys of the token issuer are none", error=str(error))
+            return
+        self._fetched_at = self._timer() - found.age_seconds

@@ -14,7 +14,7 @@ from redis import RedisError
 from edge.accounts.breaker import Breaker
 from edge.accounts.limits import Subject, Verdict
 from edge.accounts.limits_local import LocalLimits
-from edge.accounts.limits_shared import LEASE_SECONDS, SharedLimits, connect
+from edge.accounts.limits_shared import LEASE_SECONDS, SharedLimits, connect, new_lease
 from edge.settings import EdgeSettings
 
 log = structlog.get_logger(__name__)
@@ -33,6 +33,9 @@ TURN_SECONDS = 1.0
 
 TELLERS = 4
 """How many ends of requests are told to the store at a time."""
+
+RETELL_SECONDS = 1.0
+"""How long until the store is told again to drop what it may have counted without an answer."""
 
 MOST_LEAVING = 10_000
 """Ends of requests that wait to be told to the store; above it their leases run out by themselves."""
@@ -59,6 +62,8 @@ class Admission:
         self.used_tokens: int | None = None
         """None while nobody has told."""
         self.lease: str | None = None
+        self.in_doubt = False
+        """Whether the store may have the lease though it never said so."""
         self._leave: Callable[[Admission], None] | None = leave
 
     def note_tokens(self, count: int) -> None:
@@ -75,6 +80,27 @@ class Admission:
         leave, self._leave = self._leave, None
         if leave is not None and self.verdict.exceeded is None:
             leave(self)
+
+
+class _Asking:
+    """Asks the store for one request; ``lease`` is its lease there once the store may know of it."""
+
+    def __init__(self, shared: SharedLimits, subjects: Sequence[Subject], tokens: int) -> None:
+        self.lease: str | None = None
+        self._shared = shared
+        self._subjects = subjects
+        self._tokens = tokens
+
+    async def ask(self) -> Verdict:
+        self.lease = new_lease()
+        return await self._shared.admit(self._subjects, self.lease, tokens=self._tokens)
+
+    def in_doubt(self, verdict: Verdict, leave: Callable[[Admission], None]) -> Admission:
+        """Return the admission of a request that was counted alone, for the store gave no answer."""
+        admission = Admission(verdict, self._subjects, self._tokens, leave)
+        admission.lease = self.lease
+        admission.in_doubt = self.lease is not None
+        return admission
 
 
 class Limiter:
@@ -97,7 +123,7 @@ class Limiter:
         self._deadline = deadline_seconds
         self._breaker = breaker or Breaker()
         self._turns = asyncio.Semaphore(MOST_ASKING)
-        self._leaving: asyncio.Queue[Admission] = asyncio.Queue(MOST_LEAVING)
+        self._leaving: asyncio.Queue[tuple[Admission, float]] = asyncio.Queue(MOST_LEAVING)
         self.counts = LimiterCounts()
 
     @property
@@ -142,18 +168,26 @@ class Limiter:
         return self._local.look(subjects)
 
     async def _admit(self, subjects: Sequence[Subject], tokens: int) -> Admission:
-        shared = self._shared
-        if shared is not None:
-            answer = await self._try(lambda: shared.admit(subjects, tokens=tokens))
-            if answer is not None:
-                verdict, lease = answer
-                admission = Admission(verdict, subjects, tokens, self._leave)
-                if verdict.exceeded is None:
-                    admission.lease = lease
-                    self._local.record(subjects, tokens=tokens)
-                return admission
-            self.counts.counted_alone += 1
-        return Admission(self._local.admit(subjects, tokens=tokens), subjects, tokens, self._leave)
+        if self._shared is None:
+            return Admission(self._local.admit(subjects, tokens=tokens), subjects, tokens, self._leave)
+        asking = _Asking(self._shared, subjects, tokens)
+        try:
+            verdict = await self._try(asking.ask)
+        except BaseException:
+            if asking.lease is not None:
+                self._give_back(asking.in_doubt(self._local.look(subjects), self._leave))
+            raise
+        if verdict is not None:
+            admission = Admission(verdict, subjects, tokens, self._leave)
+            if verdict.exceeded is None:
+                admission.lease = asking.lease
+                self._local.record(subjects, tokens=tokens)
+            return admission
+        self.counts.counted_alone += 1
+        admission = asking.in_doubt(self._local.admit(subjects, tokens=tokens), self._leave)
+        if admission.verdict.exceeded is not None:
+            self._give_back(admission)
+        return admission
 
     def _leave(self, admission: Admission) -> None:
         self._local.leave(
@@ -162,17 +196,28 @@ class Limiter:
             reserved_tokens=admission.reserved_tokens,
             used_tokens=admission.counted_tokens,
         )
+        self._give_back(admission)
+
+    def _give_back(self, admission: Admission) -> None:
         if self._shared is None or admission.lease is None:
             return
         self._shared.forget(admission.lease)
-        if _leaves_traces(admission) and not self._leaving.full():
-            self._leaving.put_nowait(admission)
+        if _leaves_traces(admission):
+            self._have_told(admission, asyncio.get_running_loop().time() + LEASE_SECONDS)
+
+    def _have_told(self, admission: Admission, until: float) -> None:
+        if not self._leaving.full():
+            self._leaving.put_nowait((admission, until))
 
     async def _tell_of_ends(self, shared: SharedLimits) -> None:
         while True:
-            admission = await self._leaving.get()
+            admission, until = await self._leaving.get()
             try:
-                await self._try(partial(_tell, shared, admission))
+                told = await self._try(partial(_tell, shared, admission))
+                loop = asyncio.get_running_loop()
+                # Others are told once: the store may have heard it, and must not correct tokens twice.
+                if told is None and admission.in_doubt and loop.time() < until:
+                    loop.call_later(RETELL_SECONDS, self._have_told, admission, until)
             finally:
                 self._leaving.task_done()
 
@@ -249,15 +294,20 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
 
 def _leaves_traces(admission: Admission) -> bool:
     """Whether the store must hear of the end: a lease to give back, or tokens that were not as counted."""
-    return admission.counted_tokens != admission.reserved_tokens or any(
+    settled = admission.in_doubt or admission.counted_tokens == admission.reserved_tokens
+    return not settled or any(
         subject.limits.concurrent_requests is not None for subject in admission.subjects
     )
 
 
 async def _tell(shared: SharedLimits, ended: Admission) -> bool:
+    lease = ended.lease or ""
+    if ended.in_doubt:
+        await shared.drop(ended.subjects, lease)
+        return True
     await shared.leave(
         ended.subjects,
-        ended.lease or "",
+        lease,
         ended.verdict.window,
         reserved_tokens=ended.reserved_tokens,
         used_tokens=ended.counted_tokens,

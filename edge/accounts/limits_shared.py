@@ -100,6 +100,11 @@ redis.call('EXPIRE', KEYS[1], lease * 2)
 """
 
 
+def new_lease() -> str:
+    """Return a name for the lease of one request."""
+    return secrets.token_urlsafe(12)
+
+
 class SharedLimits:
     """Counts what each subject uses, atomically and in one round trip for all that a request needs.
 
@@ -126,20 +131,21 @@ class SharedLimits:
         self._held: dict[str, tuple[str, ...]] = {}
         """The sorted sets in which each lease stands."""
 
-    async def admit(self, subjects: Sequence[Subject], *, tokens: int = 0) -> tuple[Verdict, str]:
+    async def admit(self, subjects: Sequence[Subject], lease: str, *, tokens: int = 0) -> Verdict:
         """Count one request of each of *subjects*, and *tokens*, if none of their limits is against it.
 
-        Returns the lease with the verdict; it is to be given back by :meth:`leave`.
+        A new *lease* stands for the request: if it was counted, to be given back by :meth:`leave`. If this
+        fails, nobody knows whether it was: then it is to be given back by :meth:`drop`.
         """
-        lease = secrets.token_urlsafe(12)
+        running = tuple(
+            self._running(item) for item in subjects if item.limits.concurrent_requests is not None
+        )
+        if running:
+            self._held[lease] = running
         verdict = await self._ask(subjects, tokens, lease)
-        if verdict.exceeded is None:
-            running = tuple(
-                self._running(item) for item in subjects if item.limits.concurrent_requests is not None
-            )
-            if running:
-                self._held[lease] = running
-        return verdict, lease
+        if verdict.exceeded is not None:
+            self.forget(lease)
+        return verdict
 
     async def look(self, subjects: Sequence[Subject]) -> Verdict:
         """Tell what is used, and count nothing."""
@@ -151,6 +157,12 @@ class SharedLimits:
         """Give *lease* back and correct the tokens that were counted in *window* to those really used."""
         rests = [used_tokens - reserved(subject, reserved_tokens) for subject in subjects]
         await self._leave(keys=self._keys(subjects), args=[self._window_seconds, lease, window, *rests])
+
+    async def drop(self, subjects: Sequence[Subject], lease: str) -> None:
+        """Give *lease* back, if the store has it; the tokens that were counted with it stay so."""
+        await self._leave(
+            keys=self._keys(subjects), args=[self._window_seconds, lease, 0, *[0] * len(subjects)]
+        )
 
     def forget(self, lease: str) -> None:
         """Renew *lease* no more."""

@@ -40,7 +40,9 @@ LET_GO_SECONDS = 5.0
 class Work:
     """What is asked of *served*, by whom: ``service`` is the part of the API that was called, and every
     ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used.
-    A call with an ``event_id`` is done again where it broke off, and is paid for once, when it is done."""
+
+    ``event_id`` is that of the call's event if it goes well; ``again``: it may have gone well before. Who
+    leaves a call that ``resumes`` does not pay: it is done again where it broke off."""
 
     key: Key
     served: ServedModel
@@ -53,6 +55,8 @@ class Work:
     request_id: str = ""
     tell_tokens: Callable[[int], None] | None = None
     event_id: str | None = None
+    again: bool = False
+    resumes: bool = False
 
 
 class Metering:
@@ -186,7 +190,7 @@ class _Call:
             StoreUnavailable: it cannot be, and somebody has to pay.
         """
         if self._receipt is None:
-            self._receipt = self._settlements.add(self._event(status))
+            self._receipt = self._settlements.add(self._event(status), again=self._work.again)
         error = await self._receipt.wait()
         if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
             raise StoreUnavailable(
@@ -199,7 +203,7 @@ class _Call:
         if work.tell_tokens is not None:
             work.tell_tokens(used.tokens)
         # Who was not served for no fault of his own does not pay, nor does who will be served anew.
-        pays = status < 400 or (status == ClientGone.status and work.event_id is None)
+        pays = status < 400 or (status == ClientGone.status and not work.resumes)
         price = cost(work.served.model.price, used) if pays else 0
         unmetered = work.key.tenant.billing is Billing.UNMETERED
         charged = self._reservation.settle(price)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 
@@ -47,18 +48,22 @@ class Receipt:
 
 
 class Settlements:
-    """Takes the events of calls that have ended, and signs the receipt of each once it is on the disk."""
+    """Takes the events of calls that have ended, and signs the receipt of each once it is on the disk.
 
-    def __init__(self, store: OutboxStore) -> None:
+    *refund* is told of those that do not count, for others of their ids were there before.
+    """
+
+    def __init__(self, store: OutboxStore, refund: Callable[[UsageEvent], None]) -> None:
         self._store = store
-        self._waiting: deque[tuple[UsageEvent, Receipt]] = deque()
+        self._refund = refund
+        self._waiting: deque[tuple[UsageEvent, bool, Receipt]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
 
-    def add(self, event: UsageEvent) -> Receipt:
-        """Have *event* committed."""
+    def add(self, event: UsageEvent, *, again: bool = False) -> Receipt:
+        """Have *event* committed. With *again* its id may be one that was settled before: it counts once."""
         receipt = Receipt()
-        self._waiting.append((event, receipt))
+        self._waiting.append((event, again, receipt))
         self._wake.set()
         return receipt
 
@@ -78,16 +83,16 @@ class Settlements:
                     await asyncio.sleep(GATHER_SECONDS)
                 batch = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
                 crowded = len(batch) > 1
-                error = await self._commit([event for event, _ in batch])
-                for _, receipt in batch:
+                again = any(again for _, again, _ in batch)
+                error = await self._commit([event for event, _, _ in batch], again)
+                for _, _, receipt in batch:
                     receipt.sign(error)
 
-    async def _commit(self, events: list[UsageEvent]) -> StoreError | None:
+    async def _commit(self, events: list[UsageEvent], again: bool) -> StoreError | None:
         give_up_at = time.monotonic() + PATIENCE_SECONDS
-        again = False
         while True:
             try:
-                await self._store.settle(events, again=again)
+                dropped = await self._store.settle(events, again=again)
             except StoreError as error:
                 log.warning("calls cannot be settled", calls=len(events), error=str(error))
                 if time.monotonic() > give_up_at:
@@ -95,4 +100,6 @@ class Settlements:
                 again = True  # a transaction that did not answer in time may have been committed
                 await asyncio.sleep(RETRY_SECONDS)
             else:
+                for event in dropped:
+                    self._refund(event)
                 return None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import structlog
 
-from edge.store import OutboxStore, StoreError, UsageStore
+from edge.store import OutboxStore, StoreError, UsageEvent, UsageStore
 from shared.clock import rfc3339
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,8 @@ PRUNE_SECONDS = 60.0
 class Shipping:
     """Moves events from the edge's own file to the fleet's database, each at least once: it counts once.
 
-    Events older than *keep_days* are deleted there.
+    Events older than *keep_days* are deleted there. *refund* is told of those that do not count, for the
+    fleet has others of their ids.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Shipping:
         usage: UsageStore,
         *,
         keep_days: float,
+        refund: Callable[[UsageEvent], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._outbox = outbox
         self._usage = usage
         self._keep = timedelta(days=keep_days)
+        self._refund = refund
         self._now = now
         self._turn = anyio.Lock()
 
@@ -47,8 +50,10 @@ class Shipping:
         async with self._turn:
             full = True
             while full and (events := await self._outbox.oldest(BATCH)):
-                await self._usage.take_in(events, rfc3339(self._now(), timespec="milliseconds"))
-                await self._outbox.forget(events)
+                dropped = await self._usage.take_in(events, rfc3339(self._now(), timespec="milliseconds"))
+                await self._outbox.forget(events, dropped)
+                for event in dropped:
+                    self._refund(event)
                 full = len(events) == BATCH
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from edge.accounts.leases import Lease, Reservation
 from edge.accounts.tenants import Billing, Tenant
 from edge.errors import InsufficientCredits, StoreUnavailable
 from edge.models.prices import MICRO
-from edge.store import CreditStore, HeldLeases, LeaseRow, StoreError, Stores, Wish
+from edge.store import CreditStore, HeldLeases, LeaseRow, StoreError, Stores, UsageEvent, Wish
 from shared.clock import rfc3339
 
 log = structlog.get_logger(__name__)
@@ -87,6 +87,12 @@ class Wallet:
                     f"credits is left; add credits, or ask for less"
                 )
             await self._draw(tenant.id, micro)
+
+    def refund(self, event: UsageEvent) -> None:
+        """Have free again what *event*, which does not count after all, took from its lease."""
+        lease = self._leases.get(event.tenant_id)
+        if lease is not None and lease.id == event.lease_id:
+            lease.settled -= event.charged_micro
 
     def _draw_ahead(self, lease: Lease, micro: int) -> None:
         """Have the lease grow before it is used up, while nobody waits."""

@@ -2,14 +2,40 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from starlette.requests import Request
 
+from edge.accounts.idempotency import Claimed
 from edge.accounts.limiter import Admission
 from edge.accounts.metering import Metering, Work
 from edge.models.served import ServedModel
 from edge.workers import messages
 from edge.workers.stream import EventStream
+
+ID_DIGITS = 24
+"""Of an event, after its prefix; enough that no two are the same."""
+
+
+class RepeatableEvents:
+    """Names the events of a request that may be done again after a crash: as they were named before it."""
+
+    def __init__(self, claimed: Claimed) -> None:
+        self._claimed = claimed
+        self._calls = 0
+
+    @property
+    def base(self) -> str:
+        """What all that the request makes is named after."""
+        return self._claimed.name[:ID_DIGITS]
+
+    def name(self, work: Work) -> Work:
+        """Return *work*, the next call of the request, with the id of its event."""
+        self._calls += 1
+        event_id = f"use_{self.base}"
+        if self._calls > 1:
+            event_id += f"_{self._calls}"
+        return replace(work, event_id=event_id, again=self._claimed.again)
 
 
 def metered(
@@ -20,7 +46,15 @@ def metered(
     Every *per_prompt* orders in a row share their prompt. See ``Metering.call``.
     """
     metering: Metering = request.app.state.books.metering
-    return metering.call(_work(request, served, orders, per_prompt))
+    work = _work(request, served, orders, per_prompt)
+    events = events_of(request)
+    return metering.call(events.name(work) if events is not None else work)
+
+
+def events_of(request: Request) -> RepeatableEvents | None:
+    """Return what names the events of *request*, None if it may not be done again."""
+    found: RepeatableEvents | None = getattr(request.state, "events", None)
+    return found
 
 
 async def check(request: Request, served: ServedModel, *orders: messages.Request) -> None:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.accounts.idempotency import Idempotency, Identity, StoredAnswer
 from edge.accounts.limiter import Admission
 from edge.api.leaving import wait_until_gone
-from edge.api.recording import Recording
+from edge.api.metered import RepeatableEvents
+from edge.api.shared_answer import SharedAnswer
 from edge.errors import IdempotencyKeyReused
 from shared.errors import Unavailable, error_response, unexpected_response
 from shared.http.drain import Drain
@@ -45,7 +47,7 @@ class Execution:
 
     def __init__(self, identity: Identity, body: bytes) -> None:
         self.identity = identity
-        self.recording = Recording()
+        self.answer = SharedAnswer()
         self.decided = anyio.Event()
         """Set once it is known whether this is done here."""
         self.begun = False
@@ -83,7 +85,7 @@ class Execution:
         the published client never tries them again."""
         if self.identity.fleetwide:
             return True
-        types = [value for name, value in self.recording.headers if name.lower() == b"content-type"]
+        types = [value for name, value in self.answer.headers if name.lower() == b"content-type"]
         return not types or types[0].decode("latin-1").startswith(JSON_CONTENT_TYPE)
 
     async def follow(self, receive: Receive, send: Send) -> bool:
@@ -96,21 +98,21 @@ class Execution:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(watch)
-            answered = await self.recording.play(send)
+            answered = await self.answer.play(send)
             tasks.cancel_scope.cancel()
         return answered
 
     def end(self) -> None:
         """Let the callers have the end of the answer."""
-        self.recording.end()
+        self.answer.end()
         self.over.set()
         if not self._callers:
             self._last_has_left()
 
     def _last_has_left(self) -> None:
         """What was given a key goes on to its end though nobody listens: that is what a key asks for."""
-        if self.recording.ended or not self.begun:
-            self.recording.close()
+        if self.answer.ended or not self.begun:
+            self.answer.close()
             return
         if self.identity.fleetwide:
             return
@@ -186,9 +188,10 @@ class Repeats:
                 except BaseException:
                     _end(admission)
                     raise
-                if claimed:
+                if claimed is not None:
                     break
                 _end(admission)
+            Request(call.scope).state.events = RepeatableEvents(claimed)
             execution.begun = True
             self._tasks.start_soon(self._execute, execution, call, admission)
             return None
@@ -198,15 +201,15 @@ class Repeats:
             execution.decided.set()
 
     async def _execute(self, execution: Execution, call: Call, admission: Admission | None) -> None:
-        recording = execution.recording
+        answer = execution.answer
         self._drain.enter()
         try:
             try:
-                await call.app(call.scope, execution.receive, recording.send)
+                await call.app(call.scope, execution.receive, answer.send)
             except Exception:
                 log.exception("unhandled", path=call.scope["path"])
-                if not recording.started:
-                    await unexpected_response()(call.scope, execution.receive, recording.send)
+                if not answer.started:
+                    await unexpected_response()(call.scope, execution.receive, answer.send)
         finally:
             try:
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
@@ -221,13 +224,16 @@ class Repeats:
 
     async def _settle(self, execution: Execution) -> None:
         """Keep the answer, if it is one: before its end is sent, for after it nobody may do it again."""
-        recording = execution.recording
-        if not recording.whole or not execution.keepable or says_that_nothing_was_done(recording.status):
+        answer = execution.answer
+        if not execution.keepable or says_that_nothing_was_done(answer.status):
             await self._idempotency.release(execution.identity)
             return
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in recording.headers]
-        answer = StoredAnswer(recording.status, headers, recording.body())
-        await self._idempotency.keep(execution.identity, answer, status=recording.status)
+        if not answer.whole:
+            await self._idempotency.let_go(execution.identity)
+            return
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
+        stored = StoredAnswer(answer.status, headers, answer.body())
+        await self._idempotency.keep(execution.identity, stored, status=answer.status)
 
 
 def says_that_nothing_was_done(status: int) -> bool:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from edge.accounts import Key
 from edge.api import transcript
 from edge.api.answer import Answer
-from edge.api.metered import check
+from edge.api.metered import check, events_of
 from edge.api.parsing import parse_fields
 from edge.api.requests import JobCancelQuery, JobQuery
 from edge.api.transcript import Presentation
@@ -47,6 +47,7 @@ async def accept(
     key: Key = request.state.key
     jobs: TranscriptionJobs = request.app.state.jobs
     header = read_header(order.audio, filename)
+    events = events_of(request)
     job = await jobs.accept(
         TranscriptionOrder(
             owner=key.tenant_id,
@@ -63,6 +64,7 @@ async def accept(
             estimated_seconds=header.estimated_seconds,
         ),
         order.audio,
+        events.base if events is not None else None,
     )
     body = {
         **_info(job),

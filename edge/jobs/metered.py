@@ -46,6 +46,8 @@ class MeteredTranscriber:
             self._region,
             request_id=job_id,
             event_id=f"use_{job_id}",
+            again=True,
+            resumes=True,
         )
         async with self._metering.call(work) as stream:
             yield stream

@@ -110,13 +110,17 @@ class TranscriptionJobs:
             for orphan in sizes.keys() - self._live.keys():
                 await anyio.to_thread.run_sync(self._files.remove, orphan)
 
-    async def accept(self, order: TranscriptionOrder, audio: bytes) -> Job:
-        """Store a job and begin it.
+    async def accept(self, order: TranscriptionOrder, audio: bytes, name: str | None = None) -> Job:
+        """Store a job and begin it. Of one with a *name* that was accepted before, return what it has become.
 
         Raises:
             NoCapacity: this edge, or the owner, has all the jobs or bytes of audio that may wait at a time.
         """
-        job_id = f"job_transcription_{secrets.token_hex(12)}"
+        job_id = f"job_transcription_{name or secrets.token_hex(12)}"
+        if name is not None:
+            await self._start()
+            if (known := await self.find(job_id, order.owner)) is not None:
+                return known
         self._admit(order)
         live = self._live[job_id] = _Live(len(audio), order.owner, updated_at=self._now())
         try:

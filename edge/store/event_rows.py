@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
 from edge.store.tables.usage import usage_events, usage_outbox
@@ -25,7 +25,9 @@ def _insert_by_place(table: Table) -> str:
     return str(compiled)
 
 
-_BY_PLACE = {table: _insert_by_place(table) for table in (usage_outbox, usage_events)}
+_TABLES = (usage_outbox, usage_events)
+_BY_PLACE = {table: _insert_by_place(table) for table in _TABLES}
+_SELECT = {table: select(*(table.c[name] for name in EVENT_COLUMNS)) for table in _TABLES}
 
 
 def add_events(connection: Connection, table: Table, events: Sequence[UsageEvent]) -> None:
@@ -51,3 +53,23 @@ def statement_adding(table: Table, events: Sequence[UsageEvent]) -> tuple[str, l
 def _insert_together(table: Table, count: int) -> str:
     beginning, row = _BY_PLACE[table].split(" VALUES ")
     return f"{beginning} VALUES {', '.join([row] * count)}"
+
+
+def unknown(
+    connection: Connection, table: Table, events: Sequence[UsageEvent]
+) -> tuple[list[UsageEvent], list[UsageEvent]]:
+    """Return those of *events* whose ids *table* does not have, and those whose ids are other events' there.
+
+    An event that is there itself is neither.
+    """
+    found = connection.execute(_SELECT[table].where(table.c.id.in_([event.id for event in events])))
+    first = {event.id: event for event in map(UsageEvent._make, found)}
+    new: list[UsageEvent] = []
+    others: list[UsageEvent] = []
+    for event in events:
+        if event.id not in first:
+            first[event.id] = event
+            new.append(event)
+        elif event != first[event.id]:
+            others.append(event)
+    return new, others

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
@@ -16,7 +16,10 @@ BATCH_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is stored of a request when it begins. Times ending in ``_ms`` are Unix milliseconds."""
+    """What is stored of a request when it begins. Times ending in ``_ms`` are Unix milliseconds.
+
+    ``created_at`` (RFC 3339) is when it was begun for the first time: whoever takes it over keeps that.
+    """
 
     id: str
     tenant_id: str
@@ -49,8 +52,11 @@ class IdempotencyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, claim: Claim, now_ms: int) -> bool:
-        """Store *claim*; False if another one is there that has not expired and whose owner lives."""
+    async def claim(self, claim: Claim, now_ms: int) -> str | None:
+        """Store *claim* and return its ``created_at``: that of the first where it takes over from the dead.
+
+        None if another one is there that has not expired and whose owner lives.
+        """
         values = asdict(claim) | {
             "state": RUNNING,
             "size_bytes": 0,
@@ -59,18 +65,19 @@ class IdempotencyStore:
             "body": None,
         }
 
-        async def work(connection: AsyncConnection) -> bool:
+        async def work(connection: AsyncConnection) -> str | None:
             statement = insert(connection, table).values(values)
             added = statement.on_conflict_do_nothing(index_elements=["id"]).returning(table.c.id)
             # Asked for by name: psycopg counts no rows of an INSERT that SQLAlchemy writes.
             if (await connection.execute(added)).one_or_none() is not None:
-                return True
-            over = or_(
-                table.c.expires_at_ms <= now_ms,
-                and_(table.c.state == RUNNING, table.c.lease_until_ms <= now_ms),
-            )
-            taken = update(table).where(table.c.id == claim.id, over).values(values)
-            return bool((await connection.execute(taken)).rowcount)
+                return claim.created_at
+            expired = table.c.expires_at_ms <= now_ms
+            left = and_(table.c.state == RUNNING, table.c.lease_until_ms <= now_ms)
+            begun = case((expired, claim.created_at), else_=table.c.created_at)
+            taken = update(table).where(table.c.id == claim.id, or_(expired, left))
+            returning = taken.values(values | {"created_at": begun}).returning(table.c.created_at)
+            first: str | None = (await connection.execute(returning)).scalar_one_or_none()
+            return first
 
         return await self._database.write(work)
 
@@ -102,6 +109,18 @@ class IdempotencyStore:
         """Delete a claim of *owner* that has no answer."""
         statement = delete(table).where(*_held_by(owner), table.c.id == request_id)
         await self._database.write(lambda connection: connection.execute(statement))
+
+    async def let_go(self, request_id: str, owner: str) -> None:
+        """Have whoever comes next take a claim of *owner* over that has no answer."""
+        values = {"owner": "", "lease_until_ms": 0}
+        statement = update(table).where(*_held_by(owner), table.c.id == request_id).values(values)
+        await self._database.write(lambda connection: connection.execute(statement))
+
+    async def begun(self, request_id: str, owner: str, created_at: str) -> None:
+        """Note when a claim of *owner* was begun for the first time."""
+        statement = update(table).where(*_held_by(owner), table.c.id == request_id)
+        values = statement.values(created_at=created_at)
+        await self._database.write(lambda connection: connection.execute(values))
 
     async def renew(self, owner: str, lease_until_ms: int) -> None:
         """Lengthen the leases of every claim of *owner* that has no answer yet."""

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.credits import lock_balances, spend
 from edge.store.database import Database
-from edge.store.event_rows import add_events
+from edge.store.event_rows import add_events, unknown
 from edge.store.sketch import Sketch
 from edge.store.tables.usage import usage_days, usage_events
 from edge.store.upsert import insert as portable_insert
@@ -99,24 +99,20 @@ class UsageStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take_in(self, events: Sequence[UsageEvent], now: str) -> int:
-        """Count those of *events* that were not counted yet, charge what they cost, and return how many.
+    async def take_in(self, events: Sequence[UsageEvent], now: str) -> Sequence[UsageEvent]:
+        """Count those of *events* that were not counted yet, and charge what they cost.
 
         That they are stored, added to their day and charged is one transaction: sent twice, an event counts
-        once.
+        once. Returns those that were dropped, for their ids are those of other events.
         """
 
-        def work(connection: Connection) -> int:
-            ids = [event.id for event in events]
-            known = select(usage_events.c.id).where(usage_events.c.id.in_(ids))
-            seen = set(connection.execute(known).scalars())
-            new = list({event.id: event for event in events if event.id not in seen}.values())
-            if not new:
-                return 0
-            add_events(connection, usage_events, new)
-            _charge(connection, new, now)
-            _add_to_days(connection, new)
-            return len(new)
+        def work(connection: Connection) -> Sequence[UsageEvent]:
+            new, dropped = unknown(connection, usage_events, events)
+            if new:
+                add_events(connection, usage_events, new)
+                _charge(connection, new, now)
+                _add_to_days(connection, new)
+            return dropped
 
         return await self._database.write_sync(work)
 

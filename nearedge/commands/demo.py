@@ -172,6 +172,7 @@ def report(turn: "Turn", to: Path) -> dict[str, Any]:
     return {
         "question": turn.question.strip(),
         "answer": turn.answer.strip(),
+        "not_spoken": turn.unspoken,
         "file": str(to),
         "seconds": round(turn.playback.seconds, 2),
         "stages": stages,
@@ -202,5 +203,7 @@ def _print(turn: "Turn", to: Path) -> None:
     out.print(
         f"First sound after {told['first_sound_ms']} ms; {told['seconds']} s of it in {to}", markup=False
     )
+    for sentence in turn.unspoken:
+        err.print(f"Left out, for it cannot be spoken: {sentence}", markup=False, emoji=False)
     if told["stalled_ms"]:
         err.print(f"Played as it came, it would have paused for {told['stalled_ms']} ms.")

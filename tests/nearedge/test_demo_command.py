@@ -1,4 +1,5 @@
 import io
+import json
 import wave
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 from nearedge.cli import app
 from nearedge.commands import demo
 from nearedge.playback import Playback
-from nearedge.voice_loop import Stage, Turn
+from nearedge.voice_loop import Order, Stage, Turn, VoiceLoop
 
 
 @pytest.fixture
@@ -75,6 +76,7 @@ def test_the_report_is_in_milliseconds() -> None:
     assert demo.report(turn, Path("said.wav")) == {
         "question": "Who?",
         "answer": "You.",
+        "not_spoken": [],
         "file": "said.wav",
         "seconds": 2.0,
         "stages": {
@@ -85,3 +87,18 @@ def test_the_report_is_in_milliseconds() -> None:
         "first_sound_ms": 1234,
         "stalled_ms": 266,
     }
+
+
+def test_what_was_left_out_of_the_sound_is_told(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def run(_loop: VoiceLoop, _order: Order) -> Turn:
+        return Turn(question="Who?", answer="You. [b]雪[/b]", unspoken=["[b]雪[/b]"], sound=bytearray(4))
+
+    monkeypatch.setattr(VoiceLoop, "run", run)
+    arguments = ["demo", "voice", "question.wav", "--url", "http://127.0.0.1:1", "--key", "pg_x"]
+    done = runner.invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "cannot be spoken: [b]雪[/b]" in " ".join(done.stderr.split())
+    done = runner.invoke(app, [*arguments, "--json"])
+    assert json.loads(done.stdout)["not_spoken"] == ["[b]雪[/b]"]

@@ -5,7 +5,7 @@ from typing import TypeVar
 import httpx
 import pytest
 
-from nearedge.voice_client import VoiceClient, VoiceError
+from nearedge.voice_client import Unspeakable, VoiceClient, VoiceError
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +77,25 @@ async def test_sound_comes_as_it_is() -> None:
         assert (
             b"".join(await all_of(edge.speak("Hello.", model="tts-1", voice="alloy"))) == b"\x01\x02\x03\x04"
         )
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "unspeakable"),
+    [
+        (400, {"param": "input"}, True),
+        (400, {"param": "response_format"}, False),
+        (502, {"param": "voice"}, False),
+        (503, {"param": "input"}, False),
+        (400, None, False),
+    ],
+)
+async def test_a_text_that_cannot_be_spoken_is_told_from_other_failures(
+    status: int, error: object, unspeakable: bool
+) -> None:
+    async with client(lambda _: httpx.Response(status, json={"detail": "no", "error": error})) as edge:
+        with pytest.raises(VoiceError, match=f"{status}: no") as raised:
+            await all_of(edge.speak("\N{SNOWMAN}", model="tts-1", voice="alloy"))
+    assert isinstance(raised.value, Unspeakable) == unspeakable
 
 
 async def test_the_first_model_that_chats_is_found() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from nearedge.voice_client import VoiceClient, VoiceError
+from nearedge.voice_client import Unspeakable, VoiceClient, VoiceError
 from nearedge.voice_loop import Order, Turn, VoiceLoop
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +55,17 @@ class ScriptedClient(VoiceClient):
         yield b"cd"
 
 
+class Choosy(ScriptedClient):
+    """Speaks no snowmen."""
+
+    async def speak(self, text: str, *, model: str, voice: str) -> AsyncGenerator[bytes, None]:
+        if "\N{SNOWMAN}" in text:
+            self.speaking.set()
+            raise Unspeakable("input holds nothing that can be pronounced")
+        async for piece in super().speak(text, model=model, voice=voice):
+            yield piece
+
+
 def ignore(_who: str, _text: str) -> None:
     pass
 
@@ -99,11 +110,23 @@ async def test_without_a_chat_model_the_edge_is_asked_for_one() -> None:
     [
         (ScriptedClient(heard=""), "nothing is said in question.wav"),
         (ScriptedClient(answer=["... !"]), "nothing that can be said"),
+        (Choosy(answer=["\N{SNOWMAN} stands for a snowman."]), "nothing that can be said"),
     ],
 )
 async def test_silence_is_told(client: ScriptedClient, told: str) -> None:
     with pytest.raises(VoiceError, match=told):
         await run(client)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_sentence_that_cannot_be_spoken_is_left_out(place: int) -> None:
+    unspeakable = "\N{SNOWMAN} stands for a snowman in Unicode."
+    answer = [FIRST.strip(), SECOND]
+    answer.insert(place, unspeakable)
+    turn = await run(Choosy(answer=[" ".join(answer)]))
+    assert turn.unspoken == [unspeakable]
+    assert bytes(turn.sound) == b"abcd" * 2
+    assert turn.answer == " ".join(answer)
 
 
 async def test_a_stage_that_fails_ends_the_others() -> None:

@@ -23,4 +23,5 @@ idempotency = Table(
 """One row per request that carries a name of its own. ``id`` is a digest of that name and whose it is,
 ``fingerprint`` one of what was asked. ``state`` is ``running`` while the process ``owner`` works on it, which
 renews the lease; ``kept`` once the answer is here; ``lost`` once it was answered and the answer is not kept.
+``created_at`` is when it was begun, which stays when another process takes over from an owner that died.
 ``headers`` is a JSON list of pairs. Leases and expiry are Unix milliseconds, for leases are short."""

@@ -1,6 +1,10 @@
 """An issuer of session tokens."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import jwt
@@ -46,3 +50,28 @@ def token(key: Any = RSA, *, algorithm: str = "RS256", kid: str | None = "rsa", 
     } | claims
     payload = {name: value for name, value in said.items() if value is not None}
     return jwt.encode(payload, key, algorithm, headers={"kid": kid} if kid is not None else None)
+
+
+@contextmanager
+def served(status: int, content: bytes, **headers: str) -> Iterator[str]:
+    """Answer every request so; yields a URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/keys"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -14,8 +14,10 @@ from sqlalchemy import text
 
 from edge.accounts import KeyOrder, Scope, open_registry
 from edge.accounts.accounts import Accounts, open_accounts
+from edge.accounts.jwks import KeysUnavailable
 from edge.settings import EdgeSettings
 from edge.store import NewerDatabase, StoreError, open_stores
+from tests.edge.accounts.issuer import ISSUER, PUBLISHED, served, token
 from tests.edge.store.databases import SERVER
 
 ORDER = KeyOrder("x", frozenset({Scope.INFERENCE}))
@@ -168,3 +170,26 @@ async def test_a_node_alone_follows_nothing(tmp_path: Path) -> None:
         assert await knows(accounts, new.raw)  # in memory, for the cache time
         await accounts.changed()
         assert not await knows(accounts, new.raw)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("by_url", [True, False])
+async def test_the_keys_of_an_issuer_who_is_away_are_known_after_a_restart_if_they_were_fetched(
+    tmp_path: Path, by_url: bool
+) -> None:
+    file = anyio.Path(tmp_path / "keys.json")
+    await file.write_bytes(PUBLISHED)
+
+    async def opens(source: str) -> bool:
+        async with edge(tmp_path / "home", None, jwt_issuer=ISSUER, jwt_jwks=source) as accounts:
+            assert accounts.sessions is not None
+            try:
+                return (await accounts.sessions.find(token())).tenant_id == "default"
+            except KeysUnavailable:
+                return False
+
+    with served(200, PUBLISHED) as url:
+        source = url if by_url else str(file)
+        assert await opens(source)
+    await file.unlink()
+    assert await opens(source) == by_url

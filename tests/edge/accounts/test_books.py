@@ -1,7 +1,9 @@
+import json
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import anyio
 import pytest
@@ -10,6 +12,7 @@ from edge.accounts.books import open_books
 from edge.accounts.credits import CreditService
 from edge.settings import EdgeSettings
 from edge.store import CreditStore, OutboxStore, TenantRow, TenantStore, UsageStore, open_fleet, open_stores
+from tests.edge.accounts.killed_edge import AT_A_TIME, named_call, open_idempotency, speaking
 from tests.edge.store.databases import Place
 
 GRANTED = 10**9
@@ -17,10 +20,13 @@ COST = 5
 KILLS = 20
 
 
-def kill(place: Place, seconds: float) -> int:
-    """Run an edge's books until some time after its first call, kill it, and return how many it answered."""
+def kill(place: Place, seconds: float, named: Sequence[int] = ()) -> list[bytes]:
+    """Run an edge's books until some time after its first call, kill it, and return what it answered."""
     command = [sys.executable, "-m", "tests.edge.accounts.killed_edge", str(place.home)]
-    with subprocess.Popen([*command, *filter(None, [place.url])], stdout=subprocess.PIPE) as process:
+    environment = os.environ | ({"NAMED": json.dumps(named)} if named else {})
+    with subprocess.Popen(
+        [*command, *filter(None, [place.url])], stdout=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         try:
@@ -29,7 +35,7 @@ def kill(place: Place, seconds: float) -> int:
             process.kill()
         rest = process.stdout.read()
     assert process.returncode == -9, first
-    return (first + rest).count(b"answered\n")
+    return [line for line in (first + rest).splitlines() if line.startswith(b"answered")]
 
 
 async def prepare(place: Place) -> None:
@@ -63,11 +69,38 @@ def test_no_settled_call_is_lost_or_counted_twice_however_often_an_edge_is_kille
     anyio.run(prepare, place)
     chance = random.Random(os.environ.get("PYTHONHASHSEED", "1"))
     kills = KILLS if place.url is None else KILLS // 2
-    answered = sum(kill(place, chance.uniform(0, 0.3)) for _ in range(kills))
+    answered = sum(len(kill(place, chance.uniform(0, 0.3))) for _ in range(kills))
 
     counted, left, explained = anyio.run(settled, place)
 
     assert answered > kills
     # Each kill may come between the commit of a call and its last byte.
     assert answered <= counted <= answered + kills * 8 * 2
+    assert left == explained == GRANTED - counted * COST
+
+
+async def finish(place: Place, named: Sequence[int]) -> None:
+    """Ask for what was asked for last once more."""
+    settings = EdgeSettings(home=place.home)
+    async with open_stores(place.home, place.url) as stores, open_books(stores, settings) as books:
+        for caller, number in enumerate(named):
+            name = f"{caller} {number}"
+            await named_call(open_idempotency(stores), books.metering, speaking(), name)
+
+
+@pytest.mark.timeout(240)
+def test_what_has_a_name_is_charged_once_however_often_an_edge_is_killed_at_it(place: Place) -> None:
+    anyio.run(prepare, place)
+    chance = random.Random(os.environ.get("PYTHONHASHSEED", "1"))
+    kills = KILLS if place.url is None else KILLS // 2
+    done = [0] * AT_A_TIME
+    for _ in range(kills):
+        for line in kill(place, chance.uniform(0, 0.3), done):
+            _, caller, number = line.split()
+            done[int(caller)] = int(number) + 1
+    anyio.run(finish, place, done)
+
+    counted, left, explained = anyio.run(settled, place)
+
+    assert counted == sum(done) + AT_A_TIME > kills
     assert left == explained == GRANTED - counted * COST

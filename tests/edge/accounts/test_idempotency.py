@@ -98,6 +98,50 @@ async def test_the_request_of_a_process_that_died_may_be_done_again_after_its_le
     assert await other.claim(IDENTITY)
 
 
+async def test_who_takes_over_from_the_dead_has_the_name_of_the_first(stores: Stores) -> None:
+    dead, other = service(stores, lease_seconds=0), service(stores)
+    first = await dead.claim(IDENTITY)
+    assert first is not None
+    assert not first.again
+    assert await dead.claim(IDENTITY) == replace(first, again=True)
+    assert await other.claim(IDENTITY) == replace(first, again=True)
+
+
+async def test_a_request_that_was_given_back_or_has_expired_has_another_name(stores: Stores) -> None:
+    now = [1000.0]
+    edge = service(stores, now=lambda: now[0])
+    claims = [await edge.claim(IDENTITY)]
+    await edge.release(IDENTITY)
+    claims.append(await edge.claim(IDENTITY))
+    now[0] += 3600
+    claims.append(await edge.claim(IDENTITY))
+    now[0] += 3600
+    claims.append(await edge.claim(replace(IDENTITY, fingerprint="g")))
+    await edge.keep(IDENTITY, ANSWER, status=200)
+    now[0] += 3600
+    claims.append(await edge.claim(IDENTITY))
+    names = [claim.name for claim in claims if claim is not None and not claim.again]
+    assert len(set(names)) == 5
+
+
+async def test_the_names_of_two_requests_are_never_the_same(stores: Stores) -> None:
+    dead, other = service(stores, lease_seconds=0), service(stores)
+    first = await dead.claim(IDENTITY)
+    second = await other.claim(replace(IDENTITY, fingerprint="g"))
+    assert first is not None
+    assert second is not None
+    assert first.name != second.name
+
+
+async def test_a_request_that_was_let_go_is_taken_over_at_once(stores: Stores) -> None:
+    one, other = service(stores), service(stores)
+    first = await one.claim(IDENTITY)
+    await one.let_go(IDENTITY)
+    assert await other.find(IDENTITY) is None
+    assert first is not None
+    assert await other.claim(IDENTITY) == replace(first, again=True)
+
+
 async def test_a_long_request_keeps_its_lease(stores: Stores) -> None:
     first, other = service(stores, lease_seconds=0.6), service(stores, wait_seconds=1.5)
     async with first.running():
@@ -174,6 +218,56 @@ async def test_two_edges_of_a_fleet_do_a_request_once(tmp_path: Path, postgresql
         assert one.counts.claimed_alone == two.counts.claimed_alone == 0
 
 
+async def test_another_edge_of_the_fleet_takes_over_under_the_same_name(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        edge_of(tmp_path / "a", postgresql, lease_seconds=0) as one,
+        edge_of(tmp_path / "b", postgresql, lease_seconds=0) as two,
+    ):
+        first = await one.claim(IDENTITY)
+        assert first is not None
+        again = replace(first, again=True)
+        assert await two.claim(IDENTITY) == again
+        assert await one.claim(IDENTITY) == again
+        Frozen(monkeypatch, two)
+        assert await two.claim(IDENTITY) == again, "known at its node too"
+
+
+async def test_what_was_claimed_without_the_fleet_has_the_same_name_there(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with edge_of(tmp_path / "a", postgresql, lease_seconds=0) as one:
+        frozen = Frozen(monkeypatch, one)
+        first = await one.claim(IDENTITY)
+        frozen.thaw()
+        one._breaker.succeed()
+        assert first is not None
+        assert await one.claim(IDENTITY) == replace(first, again=True)
+        assert one.counts.claimed_alone == 1
+        async with edge_of(tmp_path / "b", postgresql) as two:
+            assert await two.claim(IDENTITY) == replace(first, again=True)
+
+
+async def test_a_fleet_that_is_back_hears_that_a_request_was_let_go(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        edge_of(tmp_path / "a", postgresql, lease_seconds=0.5) as one,
+        edge_of(tmp_path / "b", postgresql, wait_seconds=5) as two,
+    ):
+        async with one.running():
+            first = await one.claim(IDENTITY)
+            frozen = Frozen(monkeypatch, one)
+            await one.let_go(IDENTITY)
+            frozen.thaw()
+            with anyio.fail_after(10):
+                while (row := await two._fleet.find(IDENTITY.id)) is None or row.lease_until_ms:  # type: ignore[union-attr]
+                    await anyio.sleep(0.05)
+        assert first is not None
+        assert await two.claim(IDENTITY) == replace(first, again=True)
+
+
 async def test_a_repeated_request_id_counts_on_its_node_alone(tmp_path: Path, postgresql: str) -> None:
     local = replace(IDENTITY, fleetwide=False)
     async with edge_of(tmp_path / "a", postgresql) as one, edge_of(tmp_path / "b", postgresql) as two:
@@ -194,7 +288,7 @@ class Frozen:
         async def hang(*_: object, **__: object) -> None:
             await anyio.sleep_forever()
 
-        for name in ("claim", "find", "keep", "release", "renew"):
+        for name in ("claim", "find", "keep", "let_go", "release", "renew"):
             monkeypatch.setattr(self.working, name, hang, raising=True)
 
 
@@ -233,7 +327,8 @@ async def test_a_fleet_that_is_back_hears_how_a_request_ended(
 
 def test_the_stand_in_covers_all_that_is_asked_of_the_fleet() -> None:
     asked = {name for name in vars(IdempotencyStore) if not name.startswith("_")}
-    assert asked == {"claim", "find", "keep", "release", "renew", "delete_expired", "lose_above"}
+    of_its_own_file = {"begun", "delete_expired", "lose_above"}
+    assert asked == {"claim", "find", "keep", "let_go", "release", "renew"} | of_its_own_file
 
 
 async def test_a_claim_of_this_node_counts_though_the_fleet_shows_one_who_died_at_it(

@@ -1,9 +1,6 @@
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 
 import anyio
 import httpx
@@ -12,8 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from edge.accounts import jwks as module
 from edge.accounts.jwks import KeySet, KeysUnavailable, parse_keys, read_source
-from tests.edge.accounts.issuer import EC, ED, PUBLISHED, RSA, jwk, jwks
+from edge.accounts.kept_keys import KeptKeys
+from tests.edge.accounts.issuer import EC, ED, PUBLISHED, RSA, jwk, jwks, served
 
+URL = "https://issuer.example/keys"
 OTHER = rsa.generate_private_key(65537, 2048)
 
 
@@ -32,8 +31,8 @@ class Source:
             raise self.error
         return self.content
 
-    def keys(self) -> KeySet:
-        return KeySet("https://issuer.example/keys", read=self.read, timer=lambda: self.now)
+    def keys(self, kept: KeptKeys | None = None) -> KeySet:
+        return KeySet(URL, kept=kept, read=self.read, timer=lambda: self.now)
 
 
 def test_keys_go_with_the_algorithms_of_their_kind_or_the_one_that_they_name() -> None:
@@ -139,27 +138,72 @@ async def test_keys_are_fetched_before_they_are_asked_for_and_again(monkeypatch:
         tasks.cancel_scope.cancel()
 
 
-@contextmanager
-def served(status: int, content: bytes, **headers: str) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
+@pytest.mark.anyio
+async def test_keys_are_known_after_a_restart_while_their_issuer_is_away(tmp_path: Path) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    kept = KeptKeys(tmp_path / "keys", URL, now=lambda: now)
+    source = Source()
+    assert await source.keys(kept).find("rsa") is not None
+    source.error = OSError("down")
+    now += timedelta(seconds=module.STALE_SECONDS - 10)
+    restarted = source.keys(kept)
+    assert await restarted.find("rsa") is not None
+    with pytest.raises(KeysUnavailable):
+        await restarted.find("unknown")
+    source.now = 11
+    with pytest.raises(KeysUnavailable):
+        await restarted.find("rsa")
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/keys"
-        finally:
-            server.shutdown()
-            thread.join()
+@pytest.mark.anyio
+async def test_keys_that_were_withdrawn_are_not_kept(tmp_path: Path) -> None:
+    kept = KeptKeys(tmp_path / "keys", URL)
+    source = Source()
+    await source.keys(kept).find("rsa")
+    source.content = jwks(jwk(OTHER, "new"))
+    assert await source.keys(kept).find("new") is not None
+    source.error = OSError("down")
+    with pytest.raises(KeysUnavailable):
+        await source.keys(kept).find("rsa")
+    assert await source.keys(kept).find("new") is not None
+
+
+@pytest.mark.anyio
+async def test_what_is_no_jwks_is_not_kept(tmp_path: Path) -> None:
+    kept = KeptKeys(tmp_path / "keys", URL)
+    source = Source()
+    await source.keys(kept).find("rsa")
+    source.content = b"<html>"
+    for _ in range(2):
+        assert await source.keys(kept).find("rsa") is not None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("seconds", [module.STALE_SECONDS + 1, -1])
+async def test_kept_keys_of_too_long_ago_or_of_the_future_are_not_used(
+    tmp_path: Path, seconds: float
+) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    kept = KeptKeys(tmp_path / "keys", URL, now=lambda: now)
+    source = Source()
+    await source.keys(kept).find("rsa")
+    source.error = OSError("down")
+    now += timedelta(seconds=seconds)
+    with pytest.raises(KeysUnavailable):
+        await source.keys(kept).find("rsa")
+
+
+@pytest.mark.anyio
+async def test_kept_keys_that_are_none_are_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = KeptKeys(tmp_path / "keys", URL)
+    await kept.keep(b"[]")
+    source = Source()
+    source.error = OSError("down")
+    with pytest.raises(KeysUnavailable):
+        await source.keys(kept).find("rsa")
+    assert "kept keys of the token issuer are none" in capsys.readouterr().out
 
 
 @pytest.mark.anyio

@@ -4,19 +4,21 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from edge.accounts import Limits
+from edge.accounts import limiter as module
 from edge.accounts.breaker import Breaker
 from edge.accounts.limiter import Limiter, open_limiter, within
 from edge.accounts.limits import Subject
 from edge.accounts.limits_local import LocalLimits
 from edge.accounts.limits_shared import SharedLimits, connect
 from edge.settings import EdgeSettings
-from tests.valkey import VALKEY_URL, needs_valkey
+from tests.valkey import VALKEY_URL, LateStore, needs_valkey
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +150,103 @@ async def test_the_end_of_a_request_is_told_to_the_store() -> None:
                 await asyncio.sleep(0.01)
         assert (await limiter.look(subjects)).uses[0].tokens == 12
         await shared._client.delete(*shared._keys(subjects))
+
+
+async def slots_taken(store: SharedLimits, subjects: list[Subject]) -> int:
+    return (await store.look(subjects)).uses[0].running
+
+
+async def wait_for_slots(store: SharedLimits, subjects: list[Subject], wanted: int) -> None:
+    async with asyncio.timeout(5):
+        while await slots_taken(store, subjects) != wanted:
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def late_limiter(
+    subjects: list[Subject], local: LocalLimits | None = None
+) -> AsyncIterator[tuple[Limiter, LateStore, SharedLimits]]:
+    """A limiter whose store can be made to answer late, and a way to look into the store meanwhile."""
+    prefix = f"nearedge-test:{uuid.uuid4().hex}"
+    truth = SharedLimits(connect(VALKEY_URL), prefix=prefix)
+    async with LateStore().running() as store:
+        limiter = Limiter(
+            local, SharedLimits(connect(store.url), prefix=prefix), deadline_seconds=DEADLINE_SECONDS
+        )
+        async with limiter.running():
+            await limiter.look(subjects)  # a connection, and the script
+            yield limiter, store, truth
+    await truth._client.delete(*truth._keys(subjects))
+    await truth.close()
+
+
+@needs_valkey
+async def test_a_request_that_was_counted_too_late_gives_its_slot_back_when_it_ends() -> None:
+    subjects = key(concurrent_requests=2, tokens_per_minute=100)
+    async with late_limiter(subjects) as (limiter, store, truth):
+        store.answers.clear()
+        admission = await limiter.admit(subjects, tokens=30)
+        assert limiter.counts.counted_alone == 1
+        store.answers.set()
+        await wait_for_slots(truth, subjects, 1)
+        admission.note_tokens(7)
+        admission.end()
+        await wait_for_slots(truth, subjects, 0)
+        assert (await truth.look(subjects)).uses[0].tokens == 30, "nobody knew that they were counted"
+
+
+@needs_valkey
+async def test_a_slot_of_a_request_that_was_refused_alone_is_given_back_at_once() -> None:
+    subjects, local = key(concurrent_requests=1), LocalLimits()
+    local.admit(subjects)
+    async with late_limiter(subjects, local) as (limiter, store, truth):
+        store.answers.clear()
+        refused = await limiter.admit(subjects)
+        assert refused.verdict.exceeded is not None
+        store.answers.set()
+        await wait_for_slots(truth, subjects, 0)
+        assert limiter._shared is not None
+        assert not limiter._shared._held
+        assert (await limiter.admit(subjects)).verdict.exceeded is None
+
+
+@needs_valkey
+async def test_a_slot_of_a_request_whose_client_left_while_the_store_was_asked_is_given_back() -> None:
+    subjects = key(concurrent_requests=1)
+    async with late_limiter(subjects) as (limiter, store, truth):
+        store.answers.clear()
+        limiter._deadline = 10
+        asking = asyncio.create_task(limiter.admit(subjects))
+        await wait_for_slots(truth, subjects, 1)
+        asking.cancel()
+        store.answers.set()
+        await wait_for_slots(truth, subjects, 0)
+
+
+@needs_valkey
+async def test_a_store_that_goes_on_being_late_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETELL_SECONDS", 0.05)
+    told = 0
+    drop = SharedLimits.drop
+
+    async def fail_twice(*arguments: Any) -> None:
+        nonlocal told
+        told += 1
+        if told < 3:
+            raise OSError("the connection broke")
+        await drop(*arguments)
+
+    monkeypatch.setattr(SharedLimits, "drop", fail_twice)
+    subjects = key(concurrent_requests=1)
+    async with late_limiter(subjects) as (limiter, store, truth):
+        store.answers.clear()
+        admission = await limiter.admit(subjects)
+        store.answers.set()
+        await wait_for_slots(truth, subjects, 1)
+        admission.end()
+        await wait_for_slots(truth, subjects, 0)
+        await asyncio.sleep(0.1)
+        assert told == 3
 
 
 @needs_valkey

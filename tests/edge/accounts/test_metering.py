@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,6 +25,7 @@ from edge.models.served import ServedModel
 from edge.store import OutboxStore, StoreError, UsageEvent
 from edge.workers.messages import Audio, Embed, Failed, Finished, Generate, Generated, Speak, Text, Vectors
 from edge.workers.stream import EventStream
+from tests.edge.store.usage_events import never
 
 pytestmark = pytest.mark.anyio
 
@@ -37,15 +38,18 @@ class Outbox(OutboxStore):
 
     def __init__(self) -> None:
         self.events: list[UsageEvent] = []
+        self.again: list[bool] = []
         self.gate = anyio.Event()
         self.gate.set()
         self.failing = False
 
-    async def settle(self, events: list[UsageEvent], *, again: bool = False) -> None:  # type: ignore[override]
+    async def settle(self, events: Sequence[UsageEvent], *, again: bool = False) -> Sequence[UsageEvent]:
         await self.gate.wait()
         if self.failing:
             raise StoreError("disk full")
         self.events += events
+        self.again.append(again)
+        return ()
 
 
 class Purse:
@@ -97,7 +101,7 @@ class Desk:
         model: str = "smollm2",
         billing: Billing = Billing.PREPAID,
         per_prompt: int = 1,
-        event_id: str | None = None,
+        **known: Any,
     ) -> Any:
         tenant = Tenant("acme", "Acme", billing, Limits(), "")
         key = Key("key_1", tenant, "test", frozenset({Scope.INFERENCE}), "")
@@ -106,7 +110,7 @@ class Desk:
         work = Work(
             *(key, served, orders or (WANTED,), "chat/completions", "yto-01"),
             per_prompt=per_prompt,
-            event_id=event_id,
+            **known,
         )
         return self._metering.call(work)
 
@@ -119,7 +123,7 @@ class Desk:
 @asynccontextmanager
 async def desk(worker: Worker | None = None, micro: int = 10_000) -> AsyncIterator[Desk]:
     outbox = Outbox()
-    settlements = Settlements(outbox)
+    settlements = Settlements(outbox, never)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(settlements.run)
         yield Desk(worker or Worker(), outbox, settlements, micro)
@@ -317,7 +321,24 @@ async def test_a_call_that_is_done_again_after_a_crash_has_the_same_event_once_i
                     stream.end(end)
                     _ = [event async for event in stream]
             ids.append(at.event.id)
+            assert at.outbox.again == [False]
     assert ids[0] == ids[2] == "use_job" != ids[1]
+
+
+@pytest.mark.parametrize(("resumes", "charged"), [(False, 1), (True, 0)])
+async def test_who_leaves_a_call_with_an_id_pays_unless_it_is_done_again_where_it_broke_off(
+    resumes: bool, charged: int
+) -> None:
+    async with desk() as at:
+        with suppress(ClientGone):
+            async with at.call(event_id="use_known", again=True, resumes=resumes) as stream:
+                stream.put(0, Text("a", 6))
+                stream.put(0, Generated("cancelled", 4, 6))
+                stream.end(Finished(1))
+                raise ClientGone
+        assert (at.event.status, at.event.charged_micro) == (499, charged)
+        assert at.event.id != "use_known"
+        assert at.outbox.again == [True]
 
 
 async def test_a_call_that_is_over_is_not_kept_by_its_stream() -> None:

@@ -27,6 +27,7 @@ from edge.store import (
     open_stores,
 )
 from tests.edge.store.databases import postgresql_database
+from tests.edge.store.usage_events import usage_event
 
 pytestmark = pytest.mark.anyio
 
@@ -310,3 +311,17 @@ async def test_leases_that_were_closed_long_ago_are_deleted_as_it_runs(
 )
 def test_amounts_are_written_in_units(micro: int, text: str) -> None:
     assert units(micro) == text
+
+
+async def test_what_does_not_count_after_all_is_free_again(tmp_path: Path) -> None:
+    async with node(tmp_path, micro=100) as stores:
+        purse = wallet(stores, Clock())
+        reservation = await purse.reserve(PREPAID, 60)
+        assert reservation.lease is not None
+        event = usage_event(tenant_id="acme", charged_micro=reservation.settle(60))
+        left = reservation.lease.free
+        for lease_id in (None, "lease_of_another"):
+            purse.refund(event._replace(lease_id=lease_id))
+        assert reservation.lease.free == left
+        purse.refund(event._replace(lease_id=reservation.lease_id))
+        assert reservation.lease.free == left + 60

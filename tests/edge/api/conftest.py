@@ -60,8 +60,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 
 
 @contextmanager
-def open_edge(home: Path) -> Iterator[Edge]:
-    """Serve an edge whose state is in *home*."""
+def open_edge(home: Path, **more: Any) -> Iterator[Edge]:
+    """Serve an edge whose state is in *home*; *more* are other settings of it."""
     settings = EdgeSettings(
         home=home,
         cache=CACHE,
@@ -69,6 +69,7 @@ def open_edge(home: Path) -> Iterator[Edge]:
         edge_key_cache_seconds=0.2,
         edge_requests_per_minute=0,
         edge_audio_limit_bytes=2**20,
+        **more,
     )
     for name in settings.edge_models:
         pulled(name)

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 from starlette.applications import Starlette
@@ -14,9 +15,11 @@ from starlette.routing import Route, request_response
 from edge.accounts import Billing, Key, Limits, Scope, Tenant
 from edge.accounts.idempotency import Idempotency
 from edge.accounts.limiter import Limiter
+from edge.accounts.metering import Work
 from edge.api.guard import Guard, Rules
 from edge.api.repeats import Repeats
 from edge.errors import InvalidKey
+from edge.models.served import ServedModel
 from edge.settings import EdgeSettings
 from edge.store import open_stores
 from shared.errors import EXCEPTION_HANDLERS
@@ -29,6 +32,10 @@ NO_LIMITS = Limits()
 def key_of(limits: Limits = NO_LIMITS, *, tenant_limits: Limits = NO_LIMITS, name: str = "k") -> Key:
     tenant = Tenant("t", "t", Billing.UNMETERED, tenant_limits, "2026-01-01T00:00:00Z")
     return Key(name, tenant, name, frozenset({Scope.INFERENCE}), "2026-01-01T00:00:00Z", limits=limits)
+
+
+WORK = Work(key_of(), cast("ServedModel", SimpleNamespace()), (), "embeddings", "yto-01")
+"""A call to a model, which is not made."""
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from edge.api.guard import Rules
 from edge.api.held_stream import HeldStream
 from edge.api.leaving import unless_gone
 from edge.errors import ClientGone, InvalidField, NoCapacity, WorkerFailed
-from tests.edge.api.guarded import PATH, guarded, idempotency_of, key_of
+from tests.edge.api.guarded import PATH, WORK, guarded, idempotency_of, key_of
 
 pytestmark = pytest.mark.anyio
 
@@ -246,6 +246,66 @@ async def test_an_answer_that_broke_off_may_be_asked_for_again(tmp_path: Path) -
     assert runs == 2
     assert again.content == third.content == b"abc"
     assert replayed(third)
+
+
+def event_id(request: Request) -> str:
+    """Return the id that the event of the request's next call would have if it went well."""
+    work = request.state.events.name(WORK)
+    return f"{work.event_id} {work.again}"
+
+
+async def test_what_is_done_again_after_its_answer_broke_off_is_paid_once(tmp_path: Path) -> None:
+    ids: list[str] = []
+
+    async def broken(request: Request) -> Response:
+        ids.append(event_id(request))
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            yield b"abc"
+            if len(ids) == 1:
+                raise WorkerFailed("died")
+
+        return HeldStream(chunks(), AsyncExitStack(), media_type="audio/pcm", headers={})
+
+    async with guarded(tmp_path, broken) as client:
+        with pytest.raises(AssertionError):
+            await client.post(PATH, content=b"a", headers=KEY)
+        assert (await client.post(PATH, content=b"a", headers=KEY)).status_code == 200
+        await client.post(PATH, content=b"a", headers=KEY | {"Idempotency-Key": "order-2"})
+    assert ids[0].replace("False", "True") == ids[1]
+    assert ids[2].endswith("False")
+    assert ids[2] != ids[0]
+
+
+@pytest.mark.parametrize("error", [InvalidField("x: no"), NoCapacity("full")])
+async def test_what_was_refused_and_then_done_is_paid(tmp_path: Path, error: Exception) -> None:
+    ids: list[str] = []
+
+    async def refuse_once(request: Request) -> Response:
+        ids.append(event_id(request))
+        if len(ids) == 1:
+            raise error
+        return PlainTextResponse("done")
+
+    async with guarded(tmp_path, refuse_once) as client:
+        for _ in range(3):
+            await client.post(PATH, content=b"a", headers=KEY)
+    assert len(set(ids)) == 2
+    assert all(one.endswith("False") for one in ids)
+
+
+async def test_a_stream_of_a_request_id_is_paid_as_often_as_it_is_given(tmp_path: Path) -> None:
+    ids: list[str] = []
+
+    async def speak(request: Request) -> Response:
+        ids.append(event_id(request))
+        return PlainTextResponse("done", media_type="audio/pcm")
+
+    async with guarded(tmp_path, speak) as client:
+        for _ in range(2):
+            await client.post(PATH, content=b"{}", headers=JSON)
+    assert len(set(ids)) == 2
+    assert all(one.endswith("False") for one in ids)
 
 
 async def test_an_answer_that_is_too_large_is_given_once(tmp_path: Path) -> None:

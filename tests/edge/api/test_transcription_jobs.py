@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from edge.accounts import Billing, Scope
+from edge.accounts.idempotency import Idempotency, Identity
 from edge.api.openapi import build
 from edge.api.table import OPERATIONS
 from edge.jobs import TranscriptionJobs
@@ -72,6 +73,26 @@ def test_a_job_is_accepted_and_then_has_its_transcript(client: TestClient) -> No
     assert done["created_at"] <= done["started_at"] <= done["completed_at"]
     assert done["usage"] == {"type": "duration", "seconds": 3.25}
     assert client.get(accepted["result_url"]).json() == done
+
+
+def test_a_job_whose_acceptance_was_not_kept_is_the_same_when_it_is_asked_for_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(idempotency: Idempotency, identity: Identity, *_: object, **__: object) -> None:
+        await idempotency.let_go(identity)
+
+    def ask(key: str) -> str:
+        files = {"file": ("talk.mp3", b"hello there", "audio/mpeg")}
+        headers = {"Idempotency-Key": key}
+        answer = client.post(URL, params={"model": "whisper-1"}, files=files, headers=headers)
+        assert answer.status_code == 202
+        return str(answer.json()["job_id"])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Idempotency, "keep", die)
+        first = ask("job-1")
+    ended(client, first)
+    assert ask("job-1") == ask("job-1") == first != ask("job-2")
 
 
 def test_no_name_of_a_file_keeps_jobs_from_being_shown(client: TestClient) -> None:

@@ -106,6 +106,19 @@ async def test_the_recording_goes_when_the_job_has_ended(settings: EdgeSettings)
         assert recordings(settings) == []
 
 
+async def test_a_job_with_a_name_is_accepted_once_also_after_a_restart(settings: EdgeSettings) -> None:
+    async with opened(settings) as jobs:
+        first = await jobs.accept(order(b"hello there"), b"hello there", "order-1")
+        done = await until(jobs, first, JobState.COMPLETED)
+        assert await jobs.accept(order(b"hello there"), b"hello there", "order-1") == done
+        other = await jobs.accept(order(b"slow 60", "you"), b"slow 60", "order-2")
+    async with opened(settings) as jobs:
+        again = await jobs.accept(order(b"slow 60", "you"), b"slow 60", "order-2")
+        assert again.id == other.id
+        assert len(await jobs.of_owner("you", limit=5)) == 1
+        await jobs.cancel(other.id, "you")
+
+
 async def test_a_restart_takes_up_what_had_not_ended(settings: EdgeSettings) -> None:
     async with opened(settings) as jobs:
         done = await begin(jobs, b"hello")

@@ -65,6 +65,35 @@ async def test_the_claim_of_one_who_has_died_can_be_taken_over_by_one(store: Ide
     assert row.body is None
 
 
+async def test_who_takes_over_is_told_when_it_was_begun_and_nobody_else(store: IdempotencyStore) -> None:
+    first = CLAIM.created_at
+    later = replace(CLAIM, owner="two", created_at="2026-01-01T00:00:02Z", lease_until_ms=2_000)
+    assert await store.claim(CLAIM, 1_000) == first
+    assert await store.claim(later, 1_015) == first
+    third = replace(later, owner="three", created_at="2026-01-01T00:00:03Z")
+    assert await store.claim(third, 2_000) == first, "kept however often it is taken over"
+    await store.release("a", "three")
+    assert await store.claim(later, 2_000) == later.created_at
+    assert await store.claim(third, 90_000) == third.created_at, "the other has expired"
+
+
+async def test_a_claim_that_was_let_go_is_taken_over_at_once(store: IdempotencyStore) -> None:
+    later = replace(CLAIM, owner="two", created_at="2026-01-01T00:00:02Z")
+    await store.claim(CLAIM, 1_000)
+    await store.let_go("a", "two")
+    assert await store.claim(later, 1_000) is None
+    await store.let_go("a", "one")
+    await store.renew("one", 5_000)
+    assert await store.claim(later, 1_000) == CLAIM.created_at
+
+
+async def test_its_owner_notes_when_a_claim_was_begun(store: IdempotencyStore) -> None:
+    await store.claim(CLAIM, 1_000)
+    await store.begun("a", "two", "2025-01-01T00:00:00Z")
+    await store.begun("a", "one", "2025-06-01T00:00:00Z")
+    assert await store.claim(replace(CLAIM, owner="two"), 1_015) == "2025-06-01T00:00:00Z"
+
+
 async def test_an_answer_is_kept_until_it_expires(store: IdempotencyStore) -> None:
     await store.claim(CLAIM, 1_000)
     assert await store.keep("a", "one", status=201, headers='[["a","b"]]', body=b"\x00\xff", size_bytes=2)

@@ -8,6 +8,7 @@ from edge.store import (
     LeaseRow,
     OutboxStore,
     StoreError,
+    UsageStore,
     database_file,
     open_sqlite,
 )
@@ -70,8 +71,50 @@ async def test_settling_again_leaves_alone_what_is_there(tmp_path: Path) -> None
         held, outbox = HeldLeases(database), OutboxStore(database)
         await held.keep(LEASE)
         await outbox.settle(events[:1])
-        await outbox.settle(events, again=True)
-        await outbox.settle(events, again=True)
+        assert await outbox.settle(events, again=True) == []
+        assert await outbox.settle(events, again=True) == []
         (lease,) = await held.of("here")
         assert lease.settled_micro == 40
         assert await outbox.oldest(10) == events
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+async def test_settling_again_drops_another_event_of_a_known_id(tmp_path: Path, arrived: bool) -> None:
+    first = usage_event(lease_id="lease_1", charged_micro=40)
+    later, other = first._replace(total_ms=1.5), usage_event(lease_id="lease_1", charged_micro=1)
+    async with open_sqlite(database_file(tmp_path)) as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle([first])
+        if arrived:
+            await UsageStore(database).take_in([first], first.at)
+            await outbox.forget([first])
+        assert await outbox.settle([later, other], again=True) == [later]
+        (lease,) = await held.of("here")
+        assert lease.settled_micro == 41
+        assert await outbox.oldest(10) == [other] if arrived else [first, other]
+
+
+async def test_what_was_dropped_where_it_arrived_goes_back_to_its_lease_once(tmp_path: Path) -> None:
+    events = [usage_event(lease_id="lease_1", charged_micro=40) for _ in range(2)]
+    async with open_sqlite(database_file(tmp_path)) as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle(events)
+        for _ in range(2):
+            await outbox.forget(events, events[:1])
+            (lease,) = await held.of("here")
+            assert lease.settled_micro == 40
+        assert await outbox.size() == 0
+
+
+async def test_what_two_edges_of_a_node_send_on_is_taken_from_its_lease_once(tmp_path: Path) -> None:
+    events = [usage_event(lease_id="lease_1", charged_micro=40) for _ in range(2)]
+    async with open_sqlite(database_file(tmp_path)) as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(LEASE)
+        await outbox.settle(events)
+        await outbox.forget(events[:1])
+        await outbox.forget(events)
+        (lease,) = await held.of("here")
+        assert lease.settled_micro == 80

@@ -29,8 +29,8 @@ async def test_events_are_added_up_by_what_they_have_in_common(place: Place) -> 
             usage_event(at="2026-03-02T00:00:00.001Z"),
         ]
         second = [usage_event(audio_ms=1500, characters=20), usage_event(service="completions")]
-        assert await store.take_in(first, NOW) == 3
-        assert await store.take_in(second, NOW) == 2
+        assert await store.take_in(first, NOW) == []
+        assert await store.take_in(second, NOW) == []
         rows = {(group.day, group.service): total for group, total in await store.days(**WEEK)}
     assert set(rows) == {
         ("2026-03-01", "chat/completions"),
@@ -50,12 +50,23 @@ async def test_an_event_that_comes_again_counts_once(place: Place) -> None:
     events = [usage_event(), usage_event()]
     async with place.open() as database:
         store = UsageStore(database)
-        assert await store.take_in([*events, events[0]], NOW) == 2
-        assert await store.take_in([*events, usage_event()], NOW) == 1
-        assert await store.take_in(events, NOW) == 0
+        for sent in ([*events, events[0]], [*events, usage_event()], events):
+            assert await store.take_in(sent, NOW) == []
         ((_, total),) = await store.days(**WEEK)
         assert total.requests == 3
         assert (await CreditStore(database).account("default")).balance_micro == -21
+
+
+async def test_of_two_events_with_one_id_the_first_counts_and_the_other_is_told_of(place: Place) -> None:
+    first = usage_event(lease_id="lease_1")
+    later = first._replace(at="2026-03-01T12:00:05.000Z", lease_id="lease_2")
+    async with place.open() as database:
+        store = UsageStore(database)
+        assert await store.take_in([first], NOW) == []
+        assert await store.take_in([later, first, usage_event()], NOW) == [later]
+        ((_, total),) = await store.days(**WEEK)
+        assert total.requests == 2
+        assert (await CreditStore(database).account("default")).balance_micro == -14
 
 
 async def test_events_sent_by_several_at_once_count_once(place: Place) -> None:

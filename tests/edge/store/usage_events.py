@@ -36,3 +36,8 @@ PLAIN = UsageEvent(
 def usage_event(**fields: Any) -> UsageEvent:
     """Return a new event that is like PLAIN but for *fields*."""
     return PLAIN._replace(id=f"use_{next(_numbers)}", **fields)
+
+
+def never(event: UsageEvent) -> None:
+    """Take back what an event charged, where a test has none that is to be taken back."""
+    raise AssertionError(event)

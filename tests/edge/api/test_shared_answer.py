@@ -6,8 +6,8 @@ import anyio.lowlevel
 import pytest
 from starlette.types import Message
 
-from edge.api import recording as module
-from edge.api.recording import Recording
+from edge.api import shared_answer as module
+from edge.api.shared_answer import SharedAnswer
 
 pytestmark = pytest.mark.anyio
 
@@ -40,54 +40,54 @@ async def test_callers_get_the_same_however_early_they_come(
     monkeypatch: pytest.MonkeyPatch, memory: int
 ) -> None:
     monkeypatch.setattr(module, "MEMORY_BYTES", memory)
-    recording = Recording()
+    answer = SharedAnswer()
     callers = [Caller() for _ in range(3)]
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(recording.play, callers[0])
+        tasks.start_soon(answer.play, callers[0])
         await anyio.sleep(0.01)
-        await recording.send(START)
-        await recording.send(piece(b"abcdef"))
-        tasks.start_soon(recording.play, callers[1])
+        await answer.send(START)
+        await answer.send(piece(b"abcdef"))
+        tasks.start_soon(answer.play, callers[1])
         await anyio.sleep(0.01)
         assert callers[0].body == callers[1].body == b"abcdef", "as it comes"
-        await recording.send(piece(b"ghi", more=False))
+        await answer.send(piece(b"ghi", more=False))
         await anyio.sleep(0.01)
         assert not callers[0].finished, "the end is held back"
-        recording.end()
-    await recording.play(callers[2])
+        answer.end()
+    await answer.play(callers[2])
     for caller in callers:
         assert caller.messages[0] == START
         assert caller.body == b"abcdefghi"
         assert caller.finished
-    assert recording.body() == b"abcdefghi"
-    recording.close()
+    assert answer.body() == b"abcdefghi"
+    answer.close()
 
 
 async def test_an_answer_that_broke_off_is_given_unfinished() -> None:
-    recording, caller = Recording(), Caller()
-    await recording.send(START)
-    await recording.send(piece(b"abc"))
-    recording.end()
-    assert await recording.play(caller)
+    answer, caller = SharedAnswer(), Caller()
+    await answer.send(START)
+    await answer.send(piece(b"abc"))
+    answer.end()
+    assert await answer.play(caller)
     assert caller.body == b"abc"
     assert not caller.finished
-    assert not recording.whole
-    recording.close()
+    assert not answer.whole
+    answer.close()
 
 
 async def test_an_empty_answer_ends() -> None:
-    recording, caller = Recording(), Caller()
-    await recording.send(START)
-    await recording.send(piece(b"", more=False))
-    recording.end()
-    assert await recording.play(caller)
+    answer, caller = SharedAnswer(), Caller()
+    await answer.send(START)
+    await answer.send(piece(b"", more=False))
+    answer.end()
+    assert await answer.play(caller)
     assert caller.finished
-    recording.close()
+    answer.close()
 
 
 async def test_where_there_was_no_answer_nothing_is_sent() -> None:
-    recording, caller = Recording(), Caller()
-    recording.end()
-    assert not await recording.play(caller)
+    answer, caller = SharedAnswer(), Caller()
+    answer.end()
+    assert not await answer.play(caller)
     assert caller.messages == []
-    recording.close()
+    answer.close()

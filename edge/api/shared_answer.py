@@ -12,7 +12,7 @@ MEMORY_BYTES = 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
 
-class Recording:
+class SharedAnswer:
     """Takes the messages of one response by :meth:`send` and gives them, from the first on, to any number of
     callers, while it still grows and after."""
 
