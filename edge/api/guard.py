@@ -43,6 +43,7 @@ class Guard:
         self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})
         request = Request(scope, receive)
         answer = RatedSend(send)
         try:
