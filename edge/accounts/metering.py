@@ -174,6 +174,7 @@ class _Call:
         """
         if self._committed is None:
             self._committed = self._settlements.add(self._event(status))
+            self._reservation.written_by(self._committed)
         error = await asyncio.shield(self._committed)
         if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
             raise StoreUnavailable(

@@ -26,7 +26,7 @@ async def test_an_event_and_its_charge_are_there_together_or_not_at_all(place: P
     event = usage_event(lease_id="lease_1", charged_micro=40)
     async with place.open() as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle([event])
         with pytest.raises(StoreError):
             await outbox.settle([usage_event(lease_id="lease_1", charged_micro=40), event])
@@ -39,7 +39,7 @@ async def test_settling_again_leaves_alone_what_is_there(place: Place) -> None:
     events = [usage_event(lease_id="lease_1", charged_micro=40), usage_event()]
     async with place.open() as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle(events[:1])
         await outbox.settle(events, again=True)
         await outbox.settle(events, again=True)
