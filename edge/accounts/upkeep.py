@@ -66,12 +66,11 @@ class Upkeep:
                 left = datetime.fromisoformat(row.expires_at) - self._terms.now()
                 self._holdings.put(row, started + left.total_seconds())
             return
+        await self._held.drop([row.id for row in rows if row.id not in found])
         for row in kept.values():
             if row.id in found:
-                granted = found[row.id].granted_micro
-                lease = replace(row, granted_micro=granted, moves=found[row.id].moves)
+                lease = replace(found[row.id], settled_micro=row.settled_micro)
                 self._holdings.put(lease, started + self._terms.lease_seconds)
-        await self._held.drop([row.id for row in rows if row.id not in found])
 
     async def run(self) -> None:
         """Keep the leases in order until cancelled."""
@@ -137,14 +136,17 @@ class Upkeep:
     async def _renew(self) -> None:
         now, seconds = self._terms.timer(), self._terms.lease_seconds
         due = [one for one in self._holdings.leases.values() if one.good_until - now < seconds * 0.75]
+        moves = {lease.id: lease.moves for lease in due}
         started = self._terms.timer()
-        found = await self._renewed([lease.id for lease in due])
+        found = await self._renewed(list(moves))
+        # One that has fewer moves than before is of a database that was restored: it is to be taken up anew.
+        good = {key: row for key, row in found.items() if row.moves >= moves[key]}
         for lease in due:
-            if lease.id in found:
-                lease.update(found[lease.id], started + seconds)
-        await self._holdings.drop([lease for lease in due if lease.id not in found])
+            if lease.id in good:
+                lease.update(good[lease.id], started + seconds)
+        await self._holdings.drop([lease for lease in due if lease.id not in good])
         for lease in due:
-            if lease.id in found and found[lease.id].spent_micro < lease.settled and self._idle(lease):
+            if lease.id in good and good[lease.id].spent_micro < lease.settled and self._idle(lease):
                 await self._correct(lease)
 
     async def _renewed(self, ids: Sequence[str]) -> dict[str, LeaseRow]:

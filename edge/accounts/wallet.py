@@ -137,7 +137,7 @@ class Wallet:
 
     async def _grow(self, tenant_id: str, micro: int, *, ahead: bool) -> None:
         lease = self._holdings.leases.get(tenant_id)
-        before = _state(lease)
+        moves, before = lease.moves if lease is not None else -1, _state(lease)
         contested = tenant_id in self._holdings.contested
         wish = Wish(
             tenant_id,
@@ -152,8 +152,10 @@ class Wallet:
             self._shortages[tenant_id] = await self._shortage(
                 self._usable(lease), micro, answer, ask=not ahead, moving=moving
             )
-        else:
-            await self._holdings.take_in([answer], started + self._terms.lease_seconds)
+            return
+        if lease is not None and answer.id == lease.id and answer.moves <= moves:
+            await self._holdings.drop([lease])  # of a database that was restored: it is taken up anew
+        await self._holdings.take_in([answer], started + self._terms.lease_seconds)
 
     def _usable(self, lease: Lease | None) -> int:
         usable = lease is not None and self._terms.timer() < lease.good_until

@@ -2,14 +2,22 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import anyio
+import psycopg
 import pytest
 
 from edge.accounts.books import open_books
 from edge.accounts.credits import CreditService
+from edge.accounts.metering import Work
+from edge.models import load_catalogue
+from edge.models.served import ServedModel
 from edge.settings import EdgeSettings
 from edge.store import CreditStore, OutboxStore, TenantRow, TenantStore, UsageStore, open_fleet, open_stores
+from tests.edge.accounts.killed_edge import KEY, ORDER, Worker
 from tests.edge.store.databases import Place
 
 GRANTED = 10**9
@@ -71,3 +79,28 @@ def test_no_settled_call_is_lost_or_counted_twice_however_often_an_edge_is_kille
     # Each kill may come between the commit of a call and its last byte.
     assert answered <= counted <= answered + kills * 8 * 2
     assert left == explained == GRANTED - counted * COST
+
+
+@pytest.mark.anyio
+async def test_a_first_call_after_a_grant_is_whole_while_the_database_of_the_fleet_hangs(
+    tmp_path: Path, postgresql: str
+) -> None:
+    place = Place(tmp_path, postgresql)
+    model = load_catalogue().resolve("kokoro-82m")
+    served = cast("ServedModel", SimpleNamespace(model=model, worker=Worker(), id="kokoro-82m"))
+    await prepare(place)
+    async with open_stores(place.home, place.url) as stores:
+        async with open_books(stores, EdgeSettings(home=place.home)) as books:
+            with anyio.fail_after(2):
+                while (await books.credits.account("acme")).leased_micro == 0:
+                    await anyio.sleep(0.05)
+            async with await psycopg.AsyncConnection.connect(postgresql) as other:
+                await other.execute("LOCK TABLE balances, leases")
+                with anyio.fail_after(1):
+                    async with books.metering.call(
+                        Work(KEY, served, (ORDER,), "audio/speech", "yto-01")
+                    ) as stream:
+                        _ = [event async for event in stream]
+                await other.rollback()
+        account = await CreditStore(stores.fleet).account("acme")
+    assert (account.credits_micro, account.leased_micro) == (GRANTED - COST, 0)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import psycopg
 import pytest
 
 from edge.accounts import upkeep as module
@@ -346,3 +347,26 @@ def test_an_idle_lease_is_trimmed(
     assert lease.trimmed
     assert (lease.cut and lease.cut.granted_micro) == granted
     assert (lease.cut is not None and lease.cut.close) == close
+
+
+async def test_a_database_that_was_restored_is_believed(tmp_path: Path, url: str) -> None:
+    clock = Clock()
+    async with fleet(tmp_path, url) as stores:
+        purse = wallet(stores, clock)
+        for _ in range(3):
+            await used(purse, 300)
+
+        async def restore() -> None:
+            with psycopg.connect(url) as connection:
+                connection.execute("UPDATE balances SET balance_micro = 9900")
+                connection.execute("UPDATE leases SET granted_micro = 100, moves = 0, spent_micro = 0")
+
+        await restore()
+        await used(purse, lease_of(purse).free + 1000)
+        assert lease_of(purse).granted == (await account(stores)).leased_micro
+        await restore()
+        clock.seconds += 30
+        await purse._upkeep.tend()
+        assert purse._holdings.leases == {}
+        await used(purse, 100)
+        assert lease_of(purse).granted == (await account(stores)).leased_micro
