@@ -14,8 +14,8 @@ from edge.accounts import upkeep as upkeep_module
 from edge.accounts.shortage import AGAIN_SECONDS, RECALL_SECONDS, Outlook, Recalls, Shortage
 from edge.accounts.wallet import Wallet
 from edge.errors import InsufficientCredits
-from edge.store import CreditStore, Elsewhere, Stores
-from tests.edge.accounts.purses import PREPAID, Clock, grant, kept, node, reserve_all, until, wallet
+from edge.store import Account, CreditStore, Elsewhere, Stores
+from tests.edge.accounts.purses import PREPAID, Clock, grant, kept, lease_of, node, reserve_all, until, wallet
 from tests.edge.store.databases import postgresql_database
 from tests.edge.store.lease_steps import explained
 
@@ -138,9 +138,33 @@ async def test_a_draw_ahead_recalls_nothing(tmp_path: Path, url: str) -> None:
     async with node(tmp_path, url, micro=100) as stores:
         here, there = wallet(stores, Clock(), HERE), wallet(stores, Clock(), THERE)
         (await there.reserve(PREPAID, 50)).settle(0)
+        await until(lambda: not there._holdings.turns)
         await here.reserve(PREPAID, 100 - (await CreditStore(stores.fleet).account("acme")).leased_micro)
         await until(lambda: not here._holdings.turns and not there._holdings.turns)
         assert await there._upkeep._fleet.recalled(THERE) == []
+
+
+@pytest.mark.anyio
+async def test_a_call_waits_for_what_its_own_edge_is_giving_up(tmp_path: Path, url: str) -> None:
+    async with node(tmp_path, url, micro=100) as stores:
+        purse = wallet(stores, Clock())
+        (await purse.reserve(PREPAID, 100)).settle(0)
+        lease_of(purse).lower(0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(purse.reserve, PREPAID, 50)
+            await anyio.sleep(0.1)
+            await purse._upkeep.answer()
+        assert lease_of(purse).reserved == 50
+
+
+@pytest.mark.anyio
+async def test_of_credits_that_others_need_only_what_a_call_needs_is_drawn(tmp_path: Path, url: str) -> None:
+    async with node(tmp_path, url, micro=1000) as stores:
+        purse = wallet(stores, Clock())
+        purse._holdings.contested["acme"] = True
+        await purse.reserve(PREPAID, 10)
+        assert purse._holdings.turns == {}
+        assert await CreditStore(stores.fleet).account("acme") == Account(990, 10)
 
 
 def elsewhere(lease_id: str = "lease_1", *, recalled: bool = False) -> list[Elsewhere]:
