@@ -137,9 +137,11 @@ class Unheard(StandingStore):
 
 
 async def test_a_tenant_whose_lease_was_opened_unheard_can_call(tmp_path: Path, url: str) -> None:
-    async with node(tmp_path, url, micro=10_000) as stores:
+    async with node(tmp_path, url) as stores:
         purse = wallet(stores, Clock())
         rounds = standing(purse, stores)
+        await rounds.round()
+        await grant(stores, 10_000)
         rounds._store = Unheard(stores.fleet)
         with pytest.raises(StoreError):
             await rounds.round()

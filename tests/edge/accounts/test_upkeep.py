@@ -12,7 +12,17 @@ from edge.accounts.leases import Lease
 from edge.accounts.upkeep import trim
 from edge.accounts.wallet import Wallet
 from edge.errors import InsufficientCredits, StoreUnavailable
-from edge.store import Account, CreditStore, HeldLeases, LeaseStore, StoreError, Stores, TenantStore
+from edge.store import (
+    Account,
+    CreditStore,
+    HeldLeases,
+    LeaseRow,
+    LeaseStore,
+    StoreError,
+    Stores,
+    TenantStore,
+    Wish,
+)
 from tests.edge.accounts.purses import (
     PREPAID,
     Clock,
@@ -233,6 +243,20 @@ async def test_a_lease_that_cannot_be_given_back_is_given_back_later(tmp_path: P
         assert await account(stores) == Account(9970, 0)
         assert purse._holdings.leases == {}
         assert await explained(stores.fleet, "acme")
+
+
+async def test_a_lease_of_its_own_that_an_edge_does_not_know_is_given_up_when_it_is_recalled(
+    tmp_path: Path, url: str
+) -> None:
+    async with fleet(tmp_path, url, 1_000) as stores:
+        purse, leases = wallet(stores, Clock()), LeaseStore(stores.fleet)
+        wish = Wish("acme", "here", 300, 0)
+        row = await leases.draw(wish, now="2026-03-01T12:00:00Z", expires_at="2026-03-01T13:00:00Z")
+        assert isinstance(row, LeaseRow)
+        await leases.recall([row.id], "2026-03-01T12:00:00Z")
+        await purse._upkeep.answer()
+        assert await account(stores) == Account(1_000, 0)
+        assert purse._holdings.leases == {}
 
 
 async def test_leases_of_an_edge_that_died_come_back_by_another(tmp_path: Path) -> None:

@@ -23,7 +23,11 @@ LEASE = 100
 async def tenant(database: Database, name: str, micro: int, at: str = NOW, billing: str = "prepaid") -> None:
     await TenantStore(database).add(TenantRow(name, name, billing, NOW))
     if micro:
-        await CreditStore(database).grant(LedgerRow(f"led_{name}", name, at, "grant", micro, None, ""))
+        await grant(database, name, micro, at)
+
+
+async def grant(database: Database, name: str, micro: int, at: str = NOW) -> None:
+    await CreditStore(database).grant(LedgerRow(f"led_{name}_{micro}", name, at, "grant", micro, None, ""))
 
 
 async def wanting(
@@ -83,6 +87,11 @@ async def test_who_wants_a_lease_gets_one(place: Place) -> None:
         assert len(asked) == 60 - 17
         assert set(await stand(database, *asked)) == set(asked)
         assert await wanting(database, limit=100) == []
+        await grant(database, "t17", 19)
+        assert await wanting(database, limit=100) == [], "17 parts of 36 are 2, and it has half of that"
+        await grant(database, "t17", 15)
+        assert await wanting(database, limit=100) == ["t17"]
+        assert (await stand(database, "t17"))["t17"] == 3
 
 
 async def test_it_is_known_who_has_a_lease_and_who_is_prepaid(place: Place) -> None:
