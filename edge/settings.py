@@ -186,7 +186,8 @@ class EdgeSettings(CommonSettings):
     edge_credit_lease: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Field(
         default=Decimal(1),
         description="Credits of a prepaid tenant, in units of the currency, that an edge takes from his "
-        "balance at once, so that calls need not wait for it; at most a quarter of it beyond what one needs",
+        "balance at once, so that calls need not wait for it; at most a quarter of it beyond what one needs, "
+        "and a sixteenth before any call",
     )
     edge_credit_lease_seconds: Annotated[float, Field(ge=10, le=86_400)] = Field(
         default=300.0,

@@ -190,7 +190,9 @@ class _Call:
             StoreUnavailable: it cannot be, and somebody has to pay.
         """
         if self._receipt is None:
-            self._receipt = self._settlements.add(self._event(status), again=self._work.again)
+            self._receipt = self._settlements.add(
+                self._event(status), again=self._work.again, signed=self._reservation.written()
+            )
         error = await self._receipt.wait()
         if error is not None and self._work.key.tenant.billing is not Billing.UNMETERED:
             raise StoreUnavailable(

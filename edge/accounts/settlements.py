@@ -25,11 +25,12 @@ class Receipt:
     """Tells whoever settles a call when its event is on the disk, or why it is not. One waits at a time, and
     may give up waiting and begin again."""
 
-    __slots__ = ("_waiter", "done", "error")
+    __slots__ = ("_signed", "_waiter", "done", "error")
 
-    def __init__(self) -> None:
+    def __init__(self, signed: Callable[[], None] | None = None) -> None:
         self.done = False
         self.error: StoreError | None = None
+        self._signed = signed
         self._waiter: asyncio.Future[None] | None = None
 
     async def wait(self) -> StoreError | None:
@@ -43,6 +44,8 @@ class Receipt:
     def sign(self, error: StoreError | None) -> None:
         """Say how it went."""
         self.done, self.error = True, error
+        if self._signed is not None:
+            self._signed()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -60,9 +63,14 @@ class Settlements:
         self._wake = asyncio.Event()
         self._closing = False
 
-    def add(self, event: UsageEvent, *, again: bool = False) -> Receipt:
-        """Have *event* committed. With *again* its id may be one that was settled before: it counts once."""
-        receipt = Receipt()
+    def add(
+        self, event: UsageEvent, *, again: bool = False, signed: Callable[[], None] | None = None
+    ) -> Receipt:
+        """Have *event* committed, and *signed* called when that is done or given up.
+
+        With *again* its id may be one that was settled before: it counts once.
+        """
+        receipt = Receipt(signed)
         self._waiting.append((event, again, receipt))
         self._wake.set()
         return receipt

@@ -3,38 +3,28 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import anyio
 import structlog
 from cachetools import TTLCache
 
+from edge.accounts.holdings import MANY_TENANTS, Holdings
 from edge.accounts.leases import Lease, Reservation
+from edge.accounts.shortage import RECALL_SECONDS, Outlook, Recalls, Shortage
 from edge.accounts.tenants import Billing, Tenant
+from edge.accounts.terms import Terms
+from edge.accounts.upkeep import Upkeep
 from edge.errors import InsufficientCredits, StoreUnavailable
 from edge.models.prices import MICRO
-from edge.store import CreditStore, HeldLeases, LeaseRow, StoreError, Stores, UsageEvent, Wish
-from shared.clock import rfc3339
+from edge.store import LeaseStore, Short, StoreError, Stores, UsageEvent, Wish
 
 log = structlog.get_logger(__name__)
 
 REFUSAL_SECONDS = 0.25
-"""How long a tenant who had too little is told so again without a look: a grant counts after it."""
-
-IDLE_SECONDS = 60.0
-"""A lease that nobody used for this long goes back, for other edges to use."""
-
-GRACE = timedelta(seconds=60)
-"""How long after its expiry a lease is closed by whoever sees it: clocks differ."""
-
-CLOSED_KEPT = timedelta(days=7)
-"""How long a closed lease can still be looked at."""
-
-FORGET_SECONDS = 600.0
-TICK_SECONDS = 5.0
-MANY_TENANTS = 100_000
+"""How long a tenant who had too little is told so again without a look: a grant counts after it. Calls that
+wait for what other edges give up look as often."""
 
 
 class Wallet:
@@ -54,17 +44,29 @@ class Wallet:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fleet = CreditStore(stores.fleet)
-        self._held = HeldLeases(stores.local)
+        self._terms = Terms(holder, lease_micro, lease_seconds, now, timer)
+        self._holdings = Holdings(stores, self._terms)
+        self._upkeep = Upkeep(stores, self._terms, self._holdings)
+        self._fleet = LeaseStore(stores.fleet)
         self._in_fleet = stores.in_fleet
-        self._holder = holder
-        self._lease_micro = lease_micro
-        self._lease_seconds = lease_seconds
-        self._now = now
-        self._timer = timer
-        self._leases: dict[str, Lease] = {}
-        self._draws: dict[str, asyncio.Task[None]] = {}
-        self._refused: TTLCache[str, int] = TTLCache(MANY_TENANTS, REFUSAL_SECONDS, timer)
+        self._recalls = Recalls(timer)
+        self._shortages: TTLCache[str, Shortage] = TTLCache(MANY_TENANTS, REFUSAL_SECONDS, timer)
+
+    async def open(self) -> None:
+        """Take up the leases that this edge held when it ended last.
+
+        Raises:
+            StoreError: the edge's own file cannot be read.
+        """
+        await self._upkeep.open()
+
+    async def run(self) -> None:
+        """Keep the leases in order, and have some for calls to come, until cancelled."""
+        await self._upkeep.run()
+
+    async def close(self) -> None:
+        """Give back what is left, as far as the database answers; the rest is taken up at the next start."""
+        await self._upkeep.close()
 
     async def reserve(self, tenant: Tenant, micro: int) -> Reservation:
         """Set *micro* aside for a call of *tenant*, who may have to have it.
@@ -75,34 +77,42 @@ class Wallet:
         """
         if tenant.billing is not Billing.PREPAID or micro == 0:
             return Reservation()
+        waits = 0
         while True:
-            lease = self._leases.get(tenant.id)
-            if lease is not None and lease.covers(micro, self._timer()):
-                lease.reserve(micro, self._timer())
-                self._draw_ahead(lease, micro)
+            lease, now = self._holdings.leases.get(tenant.id), self._terms.timer()
+            if lease is not None and lease.covers(micro, now):
+                lease.reserve(micro, now)
+                if self._in_fleet:
+                    self._draw_ahead(lease, micro)
                 return Reservation(lease, micro)
-            if (left := self._refused.get(tenant.id)) is not None and left < micro:
+            shortage = self._shortages.get(tenant.id)
+            outlook = shortage.outlook(micro) if shortage is not None else Outlook.ASK
+            if shortage is None or outlook is Outlook.ASK:
+                await self._draw(tenant.id, micro)
+            elif outlook is Outlook.WAIT and waits * REFUSAL_SECONDS < RECALL_SECONDS:
+                waits += 1
+                await anyio.sleep(REFUSAL_SECONDS)
+                if self._shortages.get(tenant.id) is shortage:
+                    del self._shortages[tenant.id]
+            else:
                 raise InsufficientCredits(
-                    f"Billing access denied: this call may cost up to {units(micro)} and {units(left)} of "
-                    f"credits is left; add credits, or ask for less"
+                    f"Billing access denied: this call may cost up to {units(micro)} and "
+                    f"{units(shortage.left)} of credits is left; add credits, or ask for less"
                 )
-            await self._draw(tenant.id, micro)
 
     def refund(self, event: UsageEvent) -> None:
         """Have free again what *event*, which does not count after all, took from its lease."""
-        lease = self._leases.get(event.tenant_id)
+        lease = self._holdings.leases.get(event.tenant_id)
         if lease is not None and lease.id == event.lease_id:
             lease.settled -= event.charged_micro
 
     def _draw_ahead(self, lease: Lease, micro: int) -> None:
         """Have the lease grow before it is used up, while nobody waits."""
-        low = lease.free < max(self._lease_micro // 2, 4 * micro)
-        if (
-            self._in_fleet
-            and low
-            and not (lease.tenant_id in self._draws or lease.tenant_id in self._refused)
-        ):
-            self._start_draw(lease.tenant_id, micro)
+        low = lease.free < max(self._terms.lease_micro // 2, 4 * micro)
+        if low:
+            known = (self._holdings.turns, self._shortages, self._holdings.contested)
+            if not any(lease.tenant_id in tenants for tenants in known):
+                self._start_draw(lease.tenant_id, micro, ahead=True)
 
     async def _draw(self, tenant_id: str, micro: int) -> None:
         """Wait until the tenant's lease has grown, or is known not to; the caller looks whether it is enough.
@@ -110,141 +120,70 @@ class Wallet:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        task = self._draws.get(tenant_id) or self._start_draw(tenant_id, micro)
+        turn = self._holdings.turns.get(tenant_id) or self._start_draw(tenant_id, micro)
         try:
-            await asyncio.shield(task)
+            await asyncio.shield(turn)
         except StoreError as error:
             raise StoreUnavailable("Credits cannot be checked right now; try again") from error
 
-    def _start_draw(self, tenant_id: str, micro: int) -> "asyncio.Task[None]":
+    def _start_draw(self, tenant_id: str, micro: int, *, ahead: bool = False) -> "asyncio.Task[None]":
         async def draw() -> None:
             try:
-                await self._grow(tenant_id, micro)
+                await self._grow(tenant_id, micro, ahead=ahead)
             except StoreError as error:
                 log.warning("no credits can be drawn", tenant=tenant_id, error=str(error))
                 raise
             finally:
                 # Not by a callback of the task: who asks before that runs would wait for what is done.
-                del self._draws[tenant_id]
+                del self._holdings.turns[tenant_id]
 
         task = asyncio.create_task(draw())
         task.add_done_callback(_look_at)
-        self._draws[tenant_id] = task
+        self._holdings.turns[tenant_id] = task
         return task
 
-    async def _grow(self, tenant_id: str, micro: int) -> None:
-        lease = self._leases.get(tenant_id)
-        usable = lease is not None and self._timer() < lease.good_until
-        free = lease.free if lease is not None and usable else 0
+    async def _grow(self, tenant_id: str, micro: int, *, ahead: bool) -> None:
+        lease = self._holdings.leases.get(tenant_id)
+        moves, before = lease.moves if lease is not None else -1, _state(lease)
+        contested = tenant_id in self._holdings.contested
         wish = Wish(
             tenant_id,
-            self._holder,
-            need_micro=max(micro - free, 1),
-            wish_micro=max(self._lease_micro, 16 * micro),
-            lease_id=lease.id if lease is not None else None,
+            self._terms.holder,
+            need_micro=max(micro - self._usable(lease), 1),
+            wish_micro=0 if contested else max(self._terms.lease_micro, 16 * micro),
         )
-        started = self._timer()
-        row = await self._fleet.draw(wish, now=self._stamp(), expires_at=self._expiry())
-        if isinstance(row, int):
-            self._refused[tenant_id] = max(row, 0) + free
+        started = self._terms.timer()
+        answer = await self._fleet.draw(wish, now=self._terms.stamp(), expires_at=self._terms.expiry())
+        if isinstance(answer, Short):
+            moving = lease is not None and (before != _state(lease) or lease.cut is not None)
+            self._shortages[tenant_id] = await self._shortage(
+                self._usable(lease), micro, answer, ask=not ahead, moving=moving
+            )
             return
-        if self._in_fleet:
-            await self._held.keep(row)
-        good_until = started + self._lease_seconds
-        if lease is not None and lease.id == row.id:
-            lease.update(row, good_until)
-        else:
-            self._take_up(row, good_until)
+        if lease is not None and answer.id == lease.id and answer.moves <= moves:
+            await self._holdings.drop([lease])  # of a database that was restored: it is taken up anew
+        await self._holdings.take_in([answer], started + self._terms.lease_seconds)
 
-    def _take_up(self, row: LeaseRow, good_until: float) -> None:
-        self._leases[row.tenant_id] = Lease(
-            row.id, row.tenant_id, row.granted_micro, row.settled_micro, good_until, used_at=self._timer()
-        )
+    def _usable(self, lease: Lease | None) -> int:
+        usable = lease is not None and self._terms.timer() < lease.good_until
+        return max(lease.free, 0) if lease is not None and usable else 0
 
-    async def open(self) -> None:
-        """Take up the leases that this edge held when it ended last.
+    async def _shortage(self, free: int, micro: int, short: Short, *, ask: bool, moving: bool) -> Shortage:
+        """Return what a draw for *micro* has found, and with *ask* have other edges give up what they do not
+        need. *moving* tells that what this edge itself gives up was on its way meanwhile."""
+        left = max(short.balance_micro, 0) + free
+        total = left + sum(one.left_micro for one in short.elsewhere)
+        if moving:
+            return Shortage(left, max(total, micro), hopeful=True)
+        if not ask or micro > total:
+            return Shortage(left, total)
+        if due := self._recalls.due(short.elsewhere):
+            await self._fleet.recall(due, self._terms.stamp())
+        return Shortage(left, total, self._recalls.hopeful(short.elsewhere))
 
-        Raises:
-            StoreError: the edge's own file cannot be read.
-        """
-        rows = await self._held.of(self._holder)
-        started = self._timer()
-        try:
-            open_ids = await self._fleet.renew([row.id for row in rows], self._expiry()) if rows else set()
-        except StoreError as error:
-            log.warning("leases cannot be renewed", error=str(error))
-            for row in rows:
-                left = datetime.fromisoformat(row.expires_at) - self._now()
-                self._take_up(row, started + left.total_seconds())
-            return
-        for row in rows:
-            if row.id in open_ids:
-                self._take_up(row, started + self._lease_seconds)
-            else:
-                await self._held.drop(row.id)
 
-    async def run(self) -> None:
-        """Renew leases in use, give back idle ones, close those of edges that died, and forget those that are
-        closed, until cancelled."""
-        forgot_at = -FORGET_SECONDS
-        while True:
-            await anyio.sleep(min(TICK_SECONDS, self._lease_seconds / 4))
-            try:
-                await self._tend()
-                await self._fleet.expire(before=rfc3339(self._now() - GRACE), now=self._stamp())
-                if self._timer() - forgot_at > FORGET_SECONDS:
-                    forgot_at = self._timer()
-                    while await self._fleet.forget_closed(rfc3339(self._now() - CLOSED_KEPT)):
-                        pass
-            except StoreError as error:
-                log.warning("leases cannot be tended", error=str(error))
-
-    async def _tend(self) -> None:
-        now = self._timer()
-        idle = [lease for lease in self._leases.values() if now - lease.used_at > IDLE_SECONDS]
-        for lease in idle:
-            await self._give_back(lease)
-        due = [
-            lease
-            for lease in self._leases.values()
-            if lease.good_until - self._timer() < self._lease_seconds * 0.75
-        ]
-        if not due:
-            return
-        expires_at, started = self._expiry(), self._timer()
-        still_open = await self._fleet.renew([lease.id for lease in due], expires_at)
-        for lease in due:
-            if lease.id in still_open:
-                lease.good_until = started + self._lease_seconds
-            elif self._leases.get(lease.tenant_id) is lease:
-                lease.good_until = 0.0
-                del self._leases[lease.tenant_id]
-                await self._held.drop(lease.id)
-
-    async def _give_back(self, lease: Lease) -> None:
-        if lease.reserved or lease.tenant_id in self._draws:
-            return
-        del self._leases[lease.tenant_id]  # a call that comes meanwhile draws another
-        gone = False
-        try:
-            gone = await self._fleet.give_back(lease.id, settled_micro=lease.settled, now=self._stamp())
-        finally:
-            if not gone:
-                self._leases.setdefault(lease.tenant_id, lease)
-        if gone and self._in_fleet:
-            await self._held.drop(lease.id)
-
-    async def close(self) -> None:
-        """Give back what is left, as far as the database answers; the rest is taken up at the next start."""
-        with suppress(StoreError):
-            for lease in list(self._leases.values()):
-                await self._give_back(lease)
-
-    def _stamp(self) -> str:
-        return rfc3339(self._now())
-
-    def _expiry(self) -> str:
-        return rfc3339(self._now() + timedelta(seconds=self._lease_seconds))
+def _state(lease: Lease | None) -> object:
+    return lease and (lease.moves, lease.cut)
 
 
 def _look_at(task: "asyncio.Task[None]") -> None:

@@ -1,23 +1,16 @@
-"""Credits at rest: balances, the ledger and leases."""
+"""Credits at rest: balances and the ledger that explains them."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
 from edge.store.tables import tenants
 from edge.store.tables.credits import balances, leases, ledger
-from edge.store.tables.usage import usage_outbox
 from edge.store.upsert import insert as portable_insert
-
-EXPIRED_AT_ONCE = 100
-"""Leases that one transaction closes."""
-
-FORGOTTEN_AT_ONCE = 1_000
-"""Closed leases that one transaction deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +27,6 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseRow:
-    """What an edge may spend, in micro-units; times in RFC 3339."""
-
-    id: str
-    tenant_id: str
-    holder: str
-    granted_micro: int
-    settled_micro: int
-    spent_micro: int
-    opened_at: str
-    expires_at: str
-    closed_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """``balance_micro`` is what no edge holds, ``leased_micro`` what edges hold and have not spent."""
 
@@ -60,22 +38,10 @@ class Account:
         return self.balance_micro + self.leased_micro
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What an edge asks for: at least ``need_micro``, up to ``wish_micro`` while the tenant has plenty."""
-
-    tenant_id: str
-    holder: str
-    need_micro: int
-    wish_micro: int
-    lease_id: str | None = None
-    """The lease that is to grow."""
-
-
 class CreditStore:
-    """Reads and moves credits of the fleet. Every method raises StoreError when the database fails.
+    """Grants credits and tells of them. Every method raises StoreError when the database fails.
 
-    Transactions lock balances first, then leases.
+    Transactions lock balances first, then leases in the order of their ids.
     """
 
     def __init__(self, database: Database) -> None:
@@ -91,6 +57,8 @@ class CreditStore:
             await connection.run_sync(lock_balances, [row.tenant_id], row.at)
             await connection.execute(insert(ledger).values(_values(row)))
             await connection.run_sync(add_to_balance, row.tenant_id, row.amount_micro, row.at)
+            granted = update(balances).where(balances.c.tenant_id == row.tenant_id)
+            await connection.execute(granted.values(granted_at=row.at))
             return True
 
         return await self._database.write(work)
@@ -124,143 +92,8 @@ class CreditStore:
 
         return await self._database.read(rows)
 
-    async def draw(self, wish: Wish, *, now: str, expires_at: str) -> LeaseRow | int:
-        """Move credits from the balance to a lease and return it; the balance if it is less than is needed.
 
-        No more than a quarter of a balance leaves at once, unless it is needed: other edges want some too.
-        """
-
-        async def work(connection: AsyncConnection) -> LeaseRow | int:
-            balance = (await connection.run_sync(lock_balances, [wish.tenant_id], now))[wish.tenant_id]
-            if balance < wish.need_micro:
-                return balance
-            amount = max(wish.need_micro, min(wish.wish_micro, balance // 4))
-            await connection.run_sync(add_to_balance, wish.tenant_id, -amount, now)
-            grown = None
-            if wish.lease_id is not None:
-                grow = (
-                    update(leases)
-                    .where(leases.c.id == wish.lease_id, leases.c.closed_at.is_(None))
-                    .values(granted_micro=leases.c.granted_micro + amount, expires_at=expires_at)
-                    .returning(*_LEASE)
-                )
-                grown = (await connection.execute(grow)).one_or_none()
-            if grown is not None:
-                return LeaseRow(*grown)
-            row = LeaseRow(
-                f"lease_{secrets.token_hex(12)}", wish.tenant_id, wish.holder, amount, 0, 0, now, expires_at
-            )
-            await connection.execute(insert(leases).values(_values(row)))
-            return row
-
-        return await self._database.write(work)
-
-    async def renew(self, ids: Sequence[str], expires_at: str) -> set[str]:
-        """Put off when leases expire; return the ids of those that are still open."""
-        statement = (
-            update(leases)
-            .where(leases.c.id.in_(ids), leases.c.closed_at.is_(None))
-            .values(expires_at=expires_at)
-            .returning(leases.c.id)
-        )
-
-        async def work(connection: AsyncConnection) -> set[str]:
-            return set((await connection.execute(statement)).scalars())
-
-        return await self._database.write(work)
-
-    async def give_back(self, lease_id: str, *, settled_micro: int, now: str) -> bool:
-        """Close a lease of which *settled_micro* was used, and return the rest to the balance.
-
-        False, and nothing changes, as long as the ledger does not have all of that.
-        """
-
-        async def work(connection: AsyncConnection) -> bool:
-            found = await _lease(connection, lease_id)
-            if found is None or found.closed_at is not None:
-                return True
-            await connection.run_sync(lock_balances, [found.tenant_id], now)
-            found = await _lease(connection, lease_id, lock=True)
-            if found is None or found.closed_at is not None:
-                return True
-            if found.spent_micro < settled_micro:
-                return False
-            await _close(connection, found, now)
-            return True
-
-        return await self._database.write(work)
-
-    async def expire(self, *, before: str, now: str) -> int:
-        """Close leases that expired *before* that time; return how many. What their holders still report
-        later is taken from the balance.
-        """
-        overdue = leases.c.closed_at.is_(None) & (leases.c.expires_at < before)
-
-        async def work(connection: AsyncConnection) -> int:
-            due = select(leases.c.id, leases.c.tenant_id).where(overdue)
-            found = (await connection.execute(due.order_by(leases.c.expires_at).limit(EXPIRED_AT_ONCE))).all()
-            await connection.run_sync(lock_balances, {tenant_id for _, tenant_id in found}, now)
-            closed = 0
-            for lease_id, _ in sorted(found):
-                lease = await _lease(connection, lease_id, lock=True)
-                if lease is not None and lease.closed_at is None and lease.expires_at < before:
-                    await _close(connection, lease, now)
-                    closed += 1
-            return closed
-
-        return await self._database.write(work)
-
-    async def forget_closed(self, before: str) -> int:
-        """Delete leases that were closed *before* that time, some at a time; return how many. The ledger
-        explains them, and what is still reported of one is taken from the balance, as of any that is closed.
-        """
-        old = select(leases.c.id).where(leases.c.closed_at < before).limit(FORGOTTEN_AT_ONCE)
-        statement = delete(leases).where(leases.c.id.in_(old))
-        result = await self._database.write(lambda connection: connection.execute(statement))
-        return int(result.rowcount)
-
-
-class HeldLeases:
-    """The leases of one edge, in its own file: what they have left survives a restart."""
-
-    def __init__(self, local: Database) -> None:
-        self._database = local
-
-    async def of(self, holder: str) -> Sequence[LeaseRow]:
-        """Return the open leases of *holder*, with all that was settled of them up to now."""
-        waiting = (
-            select(func.coalesce(func.sum(usage_outbox.c.charged_micro), 0))
-            .where(usage_outbox.c.lease_id == leases.c.id)
-            .scalar_subquery()
-        )
-        statement = select(*_LEASE, waiting).where(leases.c.holder == holder, leases.c.closed_at.is_(None))
-
-        async def rows(connection: AsyncConnection) -> list[LeaseRow]:
-            found = [(LeaseRow(*row), micro) for *row, micro in await connection.execute(statement)]
-            return [replace(row, settled_micro=row.settled_micro + micro) for row, micro in found]
-
-        return await self._database.read(rows)
-
-    async def keep(self, row: LeaseRow) -> None:
-        """Store a lease of the fleet as it is now, but for what was settled, which is counted here."""
-
-        async def work(connection: AsyncConnection) -> None:
-            statement = portable_insert(connection, leases).values(_values(row))
-            new = {"granted_micro": row.granted_micro, "expires_at": row.expires_at}
-            await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=new))
-
-        await self._database.write(work)
-
-    async def drop(self, lease_id: str) -> None:
-        """Delete a lease that is no longer held."""
-        statement = delete(leases).where(leases.c.id == lease_id)
-        await self._database.write(lambda connection: connection.execute(statement))
-
-
-_LEASE = tuple(leases.c[name] for name in LeaseRow.__slots__)
-
-
-def _values(row: LedgerRow | LeaseRow) -> dict[str, object]:
+def _values(row: LedgerRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
@@ -280,12 +113,22 @@ def lock_balances(connection: Connection, tenant_ids: Iterable[str], now: str) -
     return {row.tenant_id: row.balance_micro for row in connection.execute(locked)}
 
 
+_ADD = (
+    update(balances)
+    .where(balances.c.tenant_id == bindparam("tenant"))
+    .values(balance_micro=balances.c.balance_micro + bindparam("micro"), updated_at=bindparam("now"))
+)
+
+
+def add_to_balances(connection: Connection, micro: Mapping[str, int], now: str) -> None:
+    """Add to each tenant's balance, which must be locked, what *micro* has for him."""
+    rows = [{"tenant": key, "micro": amount, "now": now} for key, amount in micro.items() if amount]
+    if rows:
+        connection.execute(_ADD, rows)
+
+
 def add_to_balance(connection: Connection, tenant_id: str, micro: int, now: str) -> None:
-    connection.execute(
-        update(balances)
-        .where(balances.c.tenant_id == tenant_id)
-        .values(balance_micro=balances.c.balance_micro + micro, updated_at=now)
-    )
+    add_to_balances(connection, {tenant_id: micro}, now)
 
 
 def spend(connection: Connection, tenant_id: str, lease_id: str | None, micro: int, now: str) -> None:
@@ -300,14 +143,3 @@ def spend(connection: Connection, tenant_id: str, lease_id: str | None, micro: i
         if taken.rowcount:
             return
     add_to_balance(connection, tenant_id, -micro, now)
-
-
-async def _lease(connection: AsyncConnection, lease_id: str, *, lock: bool = False) -> LeaseRow | None:
-    statement = select(*_LEASE).where(leases.c.id == lease_id)
-    found = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
-    return LeaseRow(*found) if found is not None else None
-
-
-async def _close(connection: AsyncConnection, lease: LeaseRow, now: str) -> None:
-    await connection.execute(update(leases).where(leases.c.id == lease.id).values(closed_at=now))
-    await connection.run_sync(add_to_balance, lease.tenant_id, lease.granted_micro - lease.spent_micro, now)

@@ -151,7 +151,8 @@ def _charge(connection: Connection, events: Iterable[UsageEvent], now: str) -> N
         if event.charged_micro:
             charged[event.tenant_id, event.lease_id] += event.charged_micro
     lock_balances(connection, {tenant_id for tenant_id, _ in charged}, now)
-    for (tenant_id, lease_id), micro in sorted(charged.items(), key=str):
+    # By lease, which is the order in which all lock them.
+    for (tenant_id, lease_id), micro in sorted(charged.items(), key=lambda item: item[0][1] or ""):
         spend(connection, tenant_id, lease_id, micro, now)
 
 

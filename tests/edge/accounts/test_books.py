@@ -4,8 +4,10 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
+import psycopg
 import pytest
 
 from edge.accounts.books import open_books
@@ -104,3 +106,24 @@ def test_what_has_a_name_is_charged_once_however_often_an_edge_is_killed_at_it(p
 
     assert counted == sum(done) + AT_A_TIME > kills
     assert left == explained == GRANTED - counted * COST
+
+
+@pytest.mark.anyio
+async def test_a_first_call_after_a_grant_is_whole_while_the_database_of_the_fleet_hangs(
+    tmp_path: Path, postgresql: str
+) -> None:
+    place = Place(tmp_path, postgresql)
+    await prepare(place)
+    async with open_stores(place.home, place.url) as stores:
+        async with open_books(stores, EdgeSettings(home=place.home)) as books:
+            with anyio.fail_after(2):
+                while (await books.credits.account("acme")).leased_micro == 0:
+                    await anyio.sleep(0.05)
+            async with await psycopg.AsyncConnection.connect(postgresql) as other:
+                await other.execute("LOCK TABLE balances, leases")
+                with anyio.fail_after(1):
+                    async with books.metering.call(speaking()) as stream:
+                        _ = [event async for event in stream]
+                await other.rollback()
+        account = await CreditStore(stores.fleet).account("acme")
+    assert (account.credits_micro, account.leased_micro) == (GRANTED - COST, 0)

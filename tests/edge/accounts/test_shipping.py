@@ -88,7 +88,7 @@ async def test_what_the_fleet_has_another_event_of_is_given_back(tmp_path: Path)
     event = usage_event(lease_id="lease_1", charged_micro=40)
     async with fleet(tmp_path) as stores:
         outbox, usage, held = OutboxStore(stores.local), Failing(stores.fleet), HeldLeases(stores.local)
-        await held.keep(lease)
+        await held.keep([lease])
         await UsageStore(stores.fleet).take_in([event._replace(lease_id="lease_2")], event.at)
         await outbox.settle([event, usage_event()])
         refunded: list[UsageEvent] = []

@@ -36,7 +36,7 @@ async def test_an_event_and_its_charge_are_there_together_or_not_at_all(tmp_path
     event = usage_event(lease_id="lease_1", charged_micro=40)
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle([event])
         with pytest.raises(StoreError):
             await outbox.settle([usage_event(lease_id="lease_1", charged_micro=40), event])
@@ -49,7 +49,7 @@ async def test_what_was_charged_stays_taken_from_its_lease_once_its_events_are_g
     events = [usage_event(lease_id="lease_1", charged_micro=10 + number) for number in range(3)]
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle([*events, usage_event(lease_id="another", charged_micro=1), usage_event()])
         for some in (events[:1], events[1:]):
             await outbox.forget(some)
@@ -69,7 +69,7 @@ async def test_settling_again_leaves_alone_what_is_there(tmp_path: Path) -> None
     events = [usage_event(lease_id="lease_1", charged_micro=40), usage_event()]
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle(events[:1])
         assert await outbox.settle(events, again=True) == []
         assert await outbox.settle(events, again=True) == []
@@ -84,7 +84,7 @@ async def test_settling_again_drops_another_event_of_a_known_id(tmp_path: Path, 
     later, other = first._replace(total_ms=1.5), usage_event(lease_id="lease_1", charged_micro=1)
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle([first])
         if arrived:
             await UsageStore(database).take_in([first], first.at)
@@ -99,7 +99,7 @@ async def test_what_was_dropped_where_it_arrived_goes_back_to_its_lease_once(tmp
     events = [usage_event(lease_id="lease_1", charged_micro=40) for _ in range(2)]
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle(events)
         for _ in range(2):
             await outbox.forget(events, events[:1])
@@ -112,7 +112,7 @@ async def test_what_two_edges_of_a_node_send_on_is_taken_from_its_lease_once(tmp
     events = [usage_event(lease_id="lease_1", charged_micro=40) for _ in range(2)]
     async with open_sqlite(database_file(tmp_path)) as database:
         held, outbox = HeldLeases(database), OutboxStore(database)
-        await held.keep(LEASE)
+        await held.keep([LEASE])
         await outbox.settle(events)
         await outbox.forget(events[:1])
         await outbox.forget(events)
