@@ -62,7 +62,7 @@ class Guard:
             raise
 
     async def _serve(self, request: Request, answer: RatedSend) -> None:
-        state = request.app.state
+        state = request.scope["app"].state
         settings: EdgeSettings = state.settings
         limiter: Limiter = state.limiter
         try:
@@ -86,13 +86,13 @@ class Guard:
 
     async def _answer(self, visit: "_Visit", key: Key) -> None:
         request = visit.request
-        state = request.app.state
-
-        async def admit() -> Admission | None:
-            return await visit.admit(tokens=self._rules.tokens)
-
         if has_identity(request):
+            state = request.app.state
             body = await visit.load()
+
+            async def admit() -> Admission | None:
+                return await visit.admit(tokens=self._rules.tokens)
+
             identity = identify(
                 request,
                 key,
@@ -105,7 +105,7 @@ class Guard:
                 call = Call(self._app, request.scope, body, admit, visit.look)
                 await repeats.serve(identity, call, request.receive, visit.answer)
                 return
-        admission = await admit()
+        admission = await visit.admit(tokens=self._rules.tokens)
         try:
             await self._app(request.scope, visit.receive, visit.answer)
         finally:
