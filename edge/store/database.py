@@ -28,7 +28,7 @@ class Database:
     """An open database, named *name* in errors. Use ``open_sqlite`` or ``open_postgresql``.
 
     *reading*, *writing* and *migrating* are the execution options that a transaction of each kind
-    begins with. *thread* does the work of ``read_sync`` and ``write_sync``, if there is one.
+    begins with. *reader* and *writer* do the work of ``read_sync`` and ``write_sync``, if there are such.
     """
 
     def __init__(
@@ -39,14 +39,16 @@ class Database:
         reading: Mapping[str, Any],
         writing: Mapping[str, Any],
         migrating: Mapping[str, Any],
-        thread: TransactionThread | None = None,
+        reader: TransactionThread | None = None,
+        writer: TransactionThread | None = None,
     ) -> None:
         self._engine = engine
         self._name = name
         self._reading = reading
         self._writing = writing
         self._migrating = migrating
-        self._thread = thread
+        self._reader = reader
+        self._writer = writer
         self._running: set[asyncio.Future[Any]] = set()
 
     def __str__(self) -> str:
@@ -74,11 +76,11 @@ class Database:
 
     async def read_sync(self, work: Callable[[Connection], T]) -> T:
         """Return what *work* does, like :meth:`read`; on SQLite in a thread, all at once, at less cost."""
-        return await self._run_sync(self._reading, work)
+        return await self._run_sync(self._reader, self._reading, work)
 
     async def write_sync(self, work: Callable[[Connection], T]) -> T:
         """Return what *work* does, and commit it, like :meth:`write`; on SQLite in a thread, all at once."""
-        return await self._run_sync(self._writing, work)
+        return await self._run_sync(self._writer, self._writing, work)
 
     async def execute(self, statement: str, values: Sequence[Any]) -> None:
         """Execute one statement of SQLite, a transaction of its own, at the least cost that there is.
@@ -86,9 +88,9 @@ class Database:
         Raises:
             StoreError: the database failed or did not answer in time.
         """
-        assert self._thread is not None, "only a file has a thread"
+        assert self._writer is not None, "only a file has threads"
         with self._naming_errors(DEADLINE_SECONDS):
-            await self._thread.execute(statement, values, seconds=DEADLINE_SECONDS)
+            await self._writer.execute(statement, values, seconds=DEADLINE_SECONDS)
 
     async def migrate(self) -> None:
         """Bring the schema to the newest one that this code knows.
@@ -102,11 +104,13 @@ class Database:
                 self._migrating, lambda connection: connection.run_sync(migrate), MIGRATION_SECONDS
             )
 
-    async def _run_sync(self, options: Mapping[str, Any], work: Callable[[Connection], T]) -> T:
-        if self._thread is None:
+    async def _run_sync(
+        self, thread: TransactionThread | None, options: Mapping[str, Any], work: Callable[[Connection], T]
+    ) -> T:
+        if thread is None:
             return await self._run(options, lambda connection: connection.run_sync(work), DEADLINE_SECONDS)
         with self._naming_errors(DEADLINE_SECONDS):
-            return await self._thread.run(options, work, seconds=DEADLINE_SECONDS)
+            return await thread.run(options, work, seconds=DEADLINE_SECONDS)
 
     async def _run(
         self, options: Mapping[str, Any], work: Callable[[AsyncConnection], Awaitable[T]], seconds: float
@@ -148,8 +152,9 @@ class Database:
         with anyio.move_on_after(DEADLINE_SECONDS, shield=True):
             if self._running:
                 await asyncio.wait(self._running)
-            if self._thread is not None:
-                await self._thread.close()
+            for thread in (self._reader, self._writer):
+                if thread is not None:
+                    await thread.close()
             await self._engine.dispose()
 
 

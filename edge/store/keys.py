@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store.database import Database
@@ -114,13 +114,11 @@ class KeyStore:
         return found[0] if found else None
 
     async def _select(self, statement: Select[Any]) -> list[OwnedKey]:
-        async def rows(connection: AsyncConnection) -> list[OwnedKey]:
+        def rows(connection: Connection) -> list[OwnedKey]:
             width = len(KEY_COLUMNS)
-            return [
-                (KeyRow(*row[:width]), TenantRow(*row[width:])) for row in await connection.execute(statement)
-            ]
+            return [(KeyRow(*row[:width]), TenantRow(*row[width:])) for row in connection.execute(statement)]
 
-        return await self._database.read(rows)
+        return await self._database.read_sync(rows)
 
 
 _OWNED = select(*KEY_COLUMNS, *TENANT_COLUMNS).join_from(keys, tenants)

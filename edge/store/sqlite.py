@@ -57,7 +57,8 @@ async def open_sqlite(file: Path) -> AsyncIterator[Database]:
         reading={_BEGIN: "BEGIN"},
         writing={_BEGIN: "BEGIN IMMEDIATE"},
         migrating={_BEGIN: "BEGIN IMMEDIATE", _WAIT: MIGRATION_SECONDS},
-        thread=TransactionThread(direct),
+        reader=TransactionThread(direct),
+        writer=TransactionThread(direct),
     )
     try:
         await database.migrate()
