@@ -69,7 +69,10 @@ class Upkeep:
         await self._held.drop([row.id for row in rows if row.id not in found])
         for row in kept.values():
             if row.id in found:
-                lease = replace(found[row.id], settled_micro=row.settled_micro)
+                renewed = found[row.id]
+                # The ledger knows more where an edge of an older version went on with this file meanwhile.
+                settled = max(row.settled_micro, renewed.spent_micro)
+                lease = replace(renewed, settled_micro=settled)
                 self._holdings.put(lease, started + self._terms.lease_seconds)
 
     async def run(self) -> None:
