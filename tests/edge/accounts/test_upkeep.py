@@ -408,3 +408,18 @@ async def test_a_database_that_was_restored_is_believed(tmp_path: Path, url: str
         assert purse._holdings.leases == {}
         await used(purse, 100)
         assert lease_of(purse).granted == (await account(stores)).leased_micro
+
+
+async def test_credits_held_through_an_outage_are_there_when_the_fleet_is_back(
+    tmp_path: Path, url: str
+) -> None:
+    clock = Clock()
+    async with fleet(tmp_path, url, 100) as stores:
+        purse = wallet(stores, clock)
+        await used(purse, 100)
+        line(stores).cut = True
+        clock.seconds += 61
+        with pytest.raises(StoreUnavailable):
+            await purse.reserve(PREPAID, 100)
+        line(stores).cut = False
+        await purse.reserve(PREPAID, 100)
