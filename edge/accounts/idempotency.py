@@ -188,6 +188,7 @@ class Idempotency:
                 await self._quietly(self._local.release(identity.id, self._owner))
                 return None
         self._held.add(identity.id)
+        self._unsettled.discard(identity.id)  # the fleet is to hear how this one ends
         self.counts.executed += 1
         return Claimed(_name(identity, begun), again=begun != claim.created_at)
 
@@ -277,18 +278,20 @@ class Idempotency:
             await anyio.sleep(self._lease_seconds / 3)
             until = self._ms() + _in_ms(self._lease_seconds)
             if self._held:
-                await self._quietly(self._local.renew(self._owner, until))
+                await self._quietly(self._local.renew(tuple(self._held), self._owner, until))
             if self._fleet is not None:
                 await self._quietly(self._catch_up(self._fleet, until))
 
     async def _catch_up(self, fleet: IdempotencyStore, until: int) -> None:
         for request_id in tuple(self._unsettled):
             row = await self._local.find(request_id)
+            if request_id not in self._unsettled:
+                continue
             if await self._ask_fleet(partial(_copy, fleet, request_id, self._owner, row)) is None:
                 return
             self._unsettled.discard(request_id)
-        if self._held:
-            await self._ask_fleet(lambda: _done(fleet.renew(self._owner, until)))
+        if held := tuple(self._held):
+            await self._ask_fleet(lambda: _done(fleet.renew(held, self._owner, until)))
 
     async def _sweep(self) -> None:
         while True:

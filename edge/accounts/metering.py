@@ -42,7 +42,7 @@ class Work:
     ``per_prompt`` orders in a row share their prompt. ``tell_tokens`` is told how many tokens were used.
 
     ``event_id`` is that of the call's event if it goes well; ``again``: it may have gone well before. Who
-    leaves a call that ``resumes`` does not pay: it is done again where it broke off."""
+    leaves a call that ``resumes`` does not pay: it is done again after it broke off."""
 
     key: Key
     served: ServedModel

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 import structlog
 
@@ -62,6 +63,7 @@ class Settlements:
         self._waiting: deque[tuple[UsageEvent, bool, Receipt]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self._ended: StoreError | None = None
 
     def add(
         self, event: UsageEvent, *, again: bool = False, signed: Callable[[], None] | None = None
@@ -71,6 +73,9 @@ class Settlements:
         With *again* its id may be one that was settled before: it counts once.
         """
         receipt = Receipt(signed)
+        if self._ended is not None:
+            receipt.sign(self._ended)
+            return receipt
         self._waiting.append((event, again, receipt))
         self._wake.set()
         return receipt
@@ -81,7 +86,16 @@ class Settlements:
         self._wake.set()
 
     async def run(self) -> None:
-        """Commit what comes until closed."""
+        """Commit what comes until closed. Calls that are left when this ends in another way, and those that
+        come later, get a StoreError: nobody may wait for ever."""
+        try:
+            await self._run()
+        finally:
+            self._ended = StoreError("calls are not settled any more")
+            while self._waiting:
+                self._waiting.popleft()[2].sign(self._ended)
+
+    async def _run(self) -> None:
         crowded = False
         while self._waiting or not self._closing:
             await self._wake.wait()
@@ -89,12 +103,12 @@ class Settlements:
             while self._waiting:
                 if crowded:
                     await asyncio.sleep(GATHER_SECONDS)
-                batch = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+                batch = list(islice(self._waiting, MOST_TOGETHER))
                 crowded = len(batch) > 1
                 again = any(again for _, again, _ in batch)
                 error = await self._commit([event for event, _, _ in batch], again)
-                for _, _, receipt in batch:
-                    receipt.sign(error)
+                for _ in batch:
+                    self._waiting.popleft()[2].sign(error)
 
     async def _commit(self, events: list[UsageEvent], again: bool) -> StoreError | None:
         give_up_at = time.monotonic() + PATIENCE_SECONDS

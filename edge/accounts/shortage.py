@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from edge.store import Elsewhere
 
@@ -45,26 +45,36 @@ class Shortage:
 
 
 class Recalls:
-    """Which leases this edge has recalled, and when, by *timer*."""
+    """Which leases this edge has recalled or seen recalled, and since when, by *timer*."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
         self._timer = timer
-        self._asked: TTLCache[str, float] = TTLCache(MANY_LEASES, AGAIN_SECONDS, timer)
+        self._asked: TTLCache[str, None] = TTLCache(MANY_LEASES, AGAIN_SECONDS, timer)
+        self._waited_since: LRUCache[tuple[str, str], float] = LRUCache(MANY_LEASES)
 
     def due(self, elsewhere: Sequence[Elsewhere]) -> list[str]:
         """Return the leases to recall now: each is asked for once in a while."""
-        return [one.lease_id for one in elsewhere if not one.recalled and one.lease_id not in self._asked]
+        return [one.lease_id for one in elsewhere if self._is_due(one)]
 
     def hopeful(self, elsewhere: Sequence[Elsewhere]) -> bool:
         """Whether one of the leases that were recalled, those that are due included, may still come.
 
         One that has not come in time is not waited for again until its edge has answered.
         """
-        now = self._timer()
-        waited = []
-        for one in elsewhere:
-            if one.recalled or one.lease_id not in self._asked:
-                asked_at = self._asked.get(one.lease_id, now)
-                self._asked[one.lease_id] = asked_at
-                waited.append(now - asked_at)
-        return any(seconds < RECALL_SECONDS for seconds in waited)
+        coming = [self._may_come(one) for one in elsewhere]  # each is to be noted
+        return any(coming)
+
+    def _is_due(self, one: Elsewhere) -> bool:
+        return one.recalled_at is None and one.lease_id not in self._asked
+
+    def _may_come(self, one: Elsewhere) -> bool:
+        if one.recalled_at is None:
+            due = self._is_due(one)
+            if due:
+                self._asked[one.lease_id] = None
+            return due
+        recall, now = (one.lease_id, one.recalled_at), self._timer()
+        if recall not in self._waited_since:
+            self._waited_since[recall] = now
+            self._asked[one.lease_id] = None
+        return now - self._waited_since[recall] < RECALL_SECONDS

@@ -1,7 +1,7 @@
 """Keeps what an edge holds of tenants' credits in order."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -69,7 +69,10 @@ class Upkeep:
         await self._held.drop([row.id for row in rows if row.id not in found])
         for row in kept.values():
             if row.id in found:
-                lease = replace(found[row.id], settled_micro=row.settled_micro)
+                renewed = found[row.id]
+                # The ledger knows more where an edge of an older version went on with this file meanwhile.
+                settled = max(row.settled_micro, renewed.spent_micro)
+                lease = replace(renewed, settled_micro=settled)
                 self._holdings.put(lease, started + self._terms.lease_seconds)
 
     async def run(self) -> None:
@@ -134,8 +137,20 @@ class Upkeep:
                 pass
 
     async def _renew(self) -> None:
-        now, seconds = self._terms.timer(), self._terms.lease_seconds
-        due = [one for one in self._holdings.leases.values() if one.good_until - now < seconds * 0.75]
+        soon = self._terms.timer() + self._terms.lease_seconds * 0.75
+        due = [one for one in self._holdings.leases.values() if one.good_until < soon]
+        found = await self.renew(due)
+        for lease in due:
+            if lease.id in found and found[lease.id].spent_micro < lease.settled and self._idle(lease):
+                await self._correct(lease)
+
+    async def renew(self, due: Sequence[Lease]) -> Mapping[str, LeaseRow]:
+        """Put off when leases expire, and let go of those that the fleet has closed; return the others by
+        their ids as the fleet has them.
+
+        Raises:
+            StoreError: a database failed.
+        """
         moves = {lease.id: lease.moves for lease in due}
         started = self._terms.timer()
         found = await self._renewed(list(moves))
@@ -143,11 +158,9 @@ class Upkeep:
         good = {key: row for key, row in found.items() if row.moves >= moves[key]}
         for lease in due:
             if lease.id in good:
-                lease.update(good[lease.id], started + seconds)
+                lease.update(good[lease.id], started + self._terms.lease_seconds)
         await self._holdings.drop([lease for lease in due if lease.id not in good])
-        for lease in due:
-            if lease.id in good and good[lease.id].spent_micro < lease.settled and self._idle(lease):
-                await self._correct(lease)
+        return good
 
     async def _renewed(self, ids: Sequence[str]) -> dict[str, LeaseRow]:
         found: dict[str, LeaseRow] = {}

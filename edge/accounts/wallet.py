@@ -144,6 +144,12 @@ class Wallet:
 
     async def _grow(self, tenant_id: str, micro: int, *, ahead: bool) -> None:
         lease = self._holdings.leases.get(tenant_id)
+        if lease is not None and self._terms.timer() >= lease.good_until:
+            # The fleet was away: what is held may be all that there is.
+            await self._upkeep.renew([lease])
+            if lease.covers(micro, self._terms.timer()):
+                return
+            lease = self._holdings.leases.get(tenant_id)
         moves, before = lease.moves if lease is not None else -1, _state(lease)
         contested = tenant_id in self._holdings.contested
         wish = Wish(

@@ -18,10 +18,14 @@ ID_DIGITS = 24
 
 
 class RepeatableEvents:
-    """Names the events of a request that may be done again after a crash: as they were named before it."""
+    """Names the events of a request that may be done again after a crash: as they were named before it.
 
-    def __init__(self, claimed: Claimed) -> None:
+    One that *outlives* its clients breaks off only where this edge ends, and whoever does it then is paid.
+    """
+
+    def __init__(self, claimed: Claimed, *, outlives: bool) -> None:
         self._claimed = claimed
+        self._outlives = outlives
         self._calls = 0
 
     @property
@@ -35,7 +39,7 @@ class RepeatableEvents:
         event_id = f"use_{self.base}"
         if self._calls > 1:
             event_id += f"_{self._calls}"
-        return replace(work, event_id=event_id, again=self._claimed.again)
+        return replace(work, event_id=event_id, again=self._claimed.again, resumes=self._outlives)
 
 
 def metered(

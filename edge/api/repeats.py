@@ -191,7 +191,7 @@ class Repeats:
                 if claimed is not None:
                     break
                 _end(admission)
-            Request(call.scope).state.events = RepeatableEvents(claimed)
+            Request(call.scope).state.events = RepeatableEvents(claimed, outlives=identity.fleetwide)
             execution.begun = True
             self._tasks.start_soon(self._execute, execution, call, admission)
             return None

@@ -23,12 +23,17 @@ class HeldLeases:
 
     async def of(self, holder: str) -> Sequence[LeaseRow]:
         """Return the open leases of *holder*, with all that was settled of them up to now."""
+        # In one pass over the outbox, which grows while the fleet's database is away.
         waiting = (
-            select(func.coalesce(func.sum(usage_outbox.c.charged_micro), 0))
-            .where(usage_outbox.c.lease_id == leases.c.id)
-            .scalar_subquery()
+            select(usage_outbox.c.lease_id, func.sum(usage_outbox.c.charged_micro).label("micro"))
+            .group_by(usage_outbox.c.lease_id)
+            .subquery()
         )
-        statement = select(*LEASE, waiting).where(leases.c.holder == holder, leases.c.closed_at.is_(None))
+        statement = (
+            select(*LEASE, func.coalesce(waiting.c.micro, 0))
+            .outerjoin(waiting, waiting.c.lease_id == leases.c.id)
+            .where(leases.c.holder == holder, leases.c.closed_at.is_(None))
+        )
 
         async def rows(connection: AsyncConnection) -> list[LeaseRow]:
             found = [(LeaseRow(*row), micro) for *row, micro in await connection.execute(statement)]

@@ -1,5 +1,6 @@
 """Requests that must not be done twice, at rest."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
@@ -122,10 +123,11 @@ class IdempotencyStore:
         values = statement.values(created_at=created_at)
         await self._database.write(lambda connection: connection.execute(values))
 
-    async def renew(self, owner: str, lease_until_ms: int) -> None:
-        """Lengthen the leases of every claim of *owner* that has no answer yet."""
-        statement = update(table).where(*_held_by(owner)).values(lease_until_ms=lease_until_ms)
-        await self._database.write(lambda connection: connection.execute(statement))
+    async def renew(self, request_ids: Collection[str], owner: str, lease_until_ms: int) -> None:
+        """Lengthen the leases of those claims of *owner* that have no answer yet."""
+        statement = update(table).where(*_held_by(owner), table.c.id.in_(request_ids))
+        values = statement.values(lease_until_ms=lease_until_ms)
+        await self._database.write(lambda connection: connection.execute(values))
 
     async def delete_expired(self, now_ms: int) -> int:
         """Delete a batch of rows whose time has passed, and return how many."""

@@ -54,8 +54,8 @@ class Elsewhere:
 
     lease_id: str
     left_micro: int
-    recalled: bool
-    """Whether that edge has been asked for what it does not need, and has not answered."""
+    recalled_at: str | None
+    """When that edge was asked for what it does not need; None if it has answered, or nobody has asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +264,7 @@ def _write(connection: Connection, rows: Iterable[LeaseRow], names: Sequence[str
 
 async def _elsewhere(connection: AsyncConnection, wish: Wish, now: str) -> tuple[Elsewhere, ...]:
     left = leases.c.granted_micro - leases.c.spent_micro
-    statement = select(leases.c.id, left, leases.c.recalled_at.is_not(None)).where(
+    statement = select(leases.c.id, left, leases.c.recalled_at).where(
         leases.c.tenant_id == wish.tenant_id,
         leases.c.closed_at.is_(None),
         leases.c.holder != wish.holder,

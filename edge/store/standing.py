@@ -53,7 +53,8 @@ class StandingStore:
         )
 
         async def ids(connection: AsyncConnection) -> Sequence[str]:
-            return (await connection.execute(statement)).scalars().all()
+            # Of an older version an edge may have two leases of one tenant.
+            return list(dict.fromkeys((await connection.execute(statement)).scalars()))
 
         return await self._database.read(ids)
 

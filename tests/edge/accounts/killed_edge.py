@@ -65,7 +65,7 @@ async def named_call(idempotency: Idempotency, metering: Metering, work: Work, n
         return
     claimed = await idempotency.claim(identity)
     assert claimed is not None
-    async with metering.call(RepeatableEvents(claimed).name(work)) as stream:
+    async with metering.call(RepeatableEvents(claimed, outlives=True).name(work)) as stream:
         _ = [event async for event in stream]
     await idempotency.keep(identity, StoredAnswer(200, (), b"hello"), status=200)
 

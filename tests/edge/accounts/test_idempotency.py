@@ -150,6 +150,25 @@ async def test_a_long_request_keeps_its_lease(stores: Stores) -> None:
             await other.find(IDENTITY)
 
 
+async def test_a_claim_that_was_stored_too_late_is_not_kept_alive_by_others(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, other = service(stores, lease_seconds=0.6), service(stores, wait_seconds=5)
+    claim = edge._local.claim
+
+    async def without_an_answer(*order: Any) -> str | None:
+        await claim(*order)
+        raise StoreError("no answer in time")
+
+    async with edge.running():
+        await edge.claim(replace(IDENTITY, id="b"))
+        with monkeypatch.context() as patch:
+            patch.setattr(edge._local, "claim", without_an_answer)
+            with pytest.raises(StoreUnavailable):
+                await edge.claim(IDENTITY)
+        assert await other.find(IDENTITY) is None
+
+
 async def test_an_answer_that_is_too_large_is_done_once_all_the_same(stores: Stores) -> None:
     first = service(stores)
     await first.claim(IDENTITY)
@@ -266,6 +285,26 @@ async def test_a_fleet_that_is_back_hears_that_a_request_was_let_go(
                     await anyio.sleep(0.05)
         assert first is not None
         assert await two.claim(IDENTITY) == replace(first, again=True)
+
+
+async def test_what_was_let_go_and_is_done_again_here_is_not_taken_over_elsewhere(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        edge_of(tmp_path / "a", postgresql) as one,
+        edge_of(tmp_path / "b", postgresql) as two,
+    ):
+        assert one._fleet is not None
+        await one.claim(IDENTITY)
+        frozen = Frozen(monkeypatch, one)
+        await one.let_go(IDENTITY)
+        assert await one.claim(IDENTITY)
+        frozen.thaw()
+        one._breaker.succeed()
+        await one._catch_up(one._fleet, one._ms() + 15_000)
+        assert await two.claim(IDENTITY) is None
+        await one.keep(IDENTITY, ANSWER, status=200)
+        assert await two.find(IDENTITY) == ANSWER
 
 
 async def test_a_repeated_request_id_counts_on_its_node_alone(tmp_path: Path, postgresql: str) -> None:

@@ -73,6 +73,16 @@ async def test_one_that_goes_on_failing_is_told_of(monkeypatch: pytest.MonkeyPat
     assert str(await receipt.wait()) == "disk full"
 
 
+async def test_nobody_waits_for_ever_where_nothing_is_settled_any_more() -> None:
+    settlements = Settlements(Outbox(), never)
+    first = settlements.add(usage_event())
+    with anyio.move_on_after(0.001):
+        await settlements.run()
+    with anyio.fail_after(5):
+        for receipt in (first, settlements.add(usage_event())):
+            assert isinstance(await receipt.wait(), StoreError)
+
+
 async def test_a_caller_may_give_up_waiting_and_begin_again() -> None:
     settlements = Settlements(Outbox(), never)
     receipts = [settlements.add(usage_event()) for _ in range(2)]

@@ -167,8 +167,11 @@ async def test_of_credits_that_others_need_only_what_a_call_needs_is_drawn(tmp_p
         assert await CreditStore(stores.fleet).account("acme") == Account(990, 10)
 
 
-def elsewhere(lease_id: str = "lease_1", *, recalled: bool = False) -> list[Elsewhere]:
-    return [Elsewhere(lease_id, 10, recalled)]
+ONCE, LATER = "2026-03-01T12:00:00Z", "2026-03-01T12:00:09Z"
+
+
+def elsewhere(lease_id: str = "lease_1", *, recalled_at: str | None = None) -> list[Elsewhere]:
+    return [Elsewhere(lease_id, 10, recalled_at)]
 
 
 def test_a_lease_is_recalled_once_in_a_while_and_waited_for_until_it_is_answered() -> None:
@@ -177,8 +180,9 @@ def test_a_lease_is_recalled_once_in_a_while_and_waited_for_until_it_is_answered
     assert recalls.due(elsewhere()) == ["lease_1"]
     assert recalls.hopeful(elsewhere())
     assert recalls.due(elsewhere()) == []
+    assert recalls.hopeful(elsewhere(recalled_at=ONCE))
     clock.seconds += RECALL_SECONDS - 0.1
-    assert recalls.hopeful(elsewhere(recalled=True))
+    assert recalls.hopeful(elsewhere(recalled_at=ONCE))
     assert not recalls.hopeful(elsewhere()), "it has answered"
     clock.seconds += AGAIN_SECONDS
     assert recalls.due(elsewhere()) == ["lease_1"]
@@ -187,12 +191,13 @@ def test_a_lease_is_recalled_once_in_a_while_and_waited_for_until_it_is_answered
 def test_a_lease_that_does_not_come_is_not_waited_for_again() -> None:
     clock = Clock()
     recalls = Recalls(clock.timer)
-    assert recalls.hopeful(elsewhere(recalled=True)), "another edge has asked"
-    for seconds in (RECALL_SECONDS, AGAIN_SECONDS - 1, AGAIN_SECONDS - 1, 1):
+    assert recalls.hopeful(elsewhere(recalled_at=ONCE)), "another edge has asked"
+    for seconds in (RECALL_SECONDS, AGAIN_SECONDS - 1, AGAIN_SECONDS * 20):
         clock.seconds += seconds
-        assert recalls.due(elsewhere(recalled=True)) == []
-        assert not recalls.hopeful(elsewhere(recalled=True))
-    assert recalls.hopeful([*elsewhere(recalled=True), *elsewhere("lease_2", recalled=True)])
+        assert recalls.due(elsewhere(recalled_at=ONCE)) == []
+        assert not recalls.hopeful(elsewhere(recalled_at=ONCE))
+    assert recalls.hopeful([*elsewhere(recalled_at=ONCE), *elsewhere("lease_2", recalled_at=ONCE)])
+    assert recalls.hopeful(elsewhere(recalled_at=LATER)), "it has answered meanwhile"
 
 
 @given(st.integers(0, 99), st.integers(0, 99), st.sampled_from([None, True, False]), st.integers(1, 250))

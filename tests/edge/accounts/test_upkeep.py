@@ -115,6 +115,16 @@ async def test_in_a_fleet_an_idle_lease_shrinks_to_what_stands_and_serves_the_ne
         await calls_are_served_at_once(purse, 50)
 
 
+async def test_what_the_ledger_has_of_a_lease_is_settled_after_a_restart(tmp_path: Path, url: str) -> None:
+    async with fleet(tmp_path, url) as stores:
+        first, again = wallet(stores), wallet(stores)
+        await settle(stores, await first.reserve(PREPAID, 40), 30)
+        (held,) = await HeldLeases(stores.local).of("here")
+        assert await HeldLeases(stores.local).correct(held.id, settled_micro=30, known_micro=10)
+        await again.open()
+        assert lease_of(again).settled == 30
+
+
 async def test_what_a_call_under_way_has_set_aside_is_not_cut(tmp_path: Path, url: str) -> None:
     clock = Clock()
     async with fleet(tmp_path, url, 1_000) as stores:
@@ -400,3 +410,18 @@ async def test_a_database_that_was_restored_is_believed(tmp_path: Path, url: str
         assert purse._holdings.leases == {}
         await used(purse, 100)
         assert lease_of(purse).granted == (await account(stores)).leased_micro
+
+
+async def test_credits_held_through_an_outage_are_there_when_the_fleet_is_back(
+    tmp_path: Path, url: str
+) -> None:
+    clock = Clock()
+    async with fleet(tmp_path, url, 100) as stores:
+        purse = wallet(stores, clock)
+        await used(purse, 100)
+        line(stores).cut = True
+        clock.seconds += 61
+        with pytest.raises(StoreUnavailable):
+            await purse.reserve(PREPAID, 100)
+        line(stores).cut = False
+        await purse.reserve(PREPAID, 100)

@@ -277,6 +277,21 @@ async def test_what_is_done_again_after_its_answer_broke_off_is_paid_once(tmp_pa
     assert ids[2] != ids[0]
 
 
+@pytest.mark.parametrize(("headers", "pays"), [(KEY, False), (JSON, True)])
+async def test_what_an_edge_that_ends_breaks_off_is_paid_only_if_its_client_could_have_left(
+    tmp_path: Path, headers: dict[str, str], pays: bool
+) -> None:
+    resumes: list[bool] = []
+
+    async def note(request: Request) -> Response:
+        resumes.append(request.state.events.name(WORK).resumes)
+        return PlainTextResponse("done")
+
+    async with guarded(tmp_path, note) as client:
+        await client.post(PATH, content=b"{}", headers=headers)
+    assert resumes == [not pays]
+
+
 @pytest.mark.parametrize("error", [InvalidField("x: no"), NoCapacity("full")])
 async def test_what_was_refused_and_then_done_is_paid(tmp_path: Path, error: Exception) -> None:
     ids: list[str] = []

@@ -1,9 +1,10 @@
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge.store import Cut, HeldLeases, LeaseRow, OutboxStore, database_file, open_sqlite
+from edge.store import MOST_TOGETHER, Cut, HeldLeases, LeaseRow, OutboxStore, database_file, open_sqlite
 from tests.edge.store.lease_steps import LATER, NOW, SOON
 from tests.edge.store.usage_events import usage_event
 
@@ -25,6 +26,22 @@ async def test_leases_held_are_there_after_a_restart_with_what_calls_left_of_the
         assert await held.of("there") == []
         await held.drop(["lease_1"])
         assert await held.of("here") == []
+
+
+async def test_many_are_read_in_time_though_many_events_wait(tmp_path: Path) -> None:
+    leases = [replace(LEASE, id=f"lease_{number}") for number in range(1_500)]
+    async with open_sqlite(database_file(tmp_path)) as database:
+        held, outbox = HeldLeases(database), OutboxStore(database)
+        await held.keep(leases)
+        ids = [lease.id for lease in leases] * 30
+        for start in range(0, len(ids), MOST_TOGETHER):
+            some = ids[start : start + MOST_TOGETHER]
+            await outbox.settle([usage_event(lease_id=one, charged_micro=1) for one in some])
+        started = time.monotonic()
+        found = await held.of("here")
+    assert {lease.settled_micro for lease in found} == {30}
+    assert len(found) == 1_500
+    assert time.monotonic() - started < 1
 
 
 async def test_an_older_state_changes_nothing(tmp_path: Path) -> None:

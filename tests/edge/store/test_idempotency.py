@@ -83,7 +83,7 @@ async def test_a_claim_that_was_let_go_is_taken_over_at_once(store: IdempotencyS
     await store.let_go("a", "two")
     assert await store.claim(later, 1_000) is None
     await store.let_go("a", "one")
-    await store.renew("one", 5_000)
+    await store.renew(["a"], "one", 5_000)
     assert await store.claim(later, 1_000) == CLAIM.created_at
 
 
@@ -121,12 +121,12 @@ async def test_a_released_claim_is_gone_and_an_answer_is_not_released(store: Ide
     assert row.state == LOST
 
 
-async def test_leases_are_renewed_for_their_owner_alone(store: IdempotencyStore) -> None:
-    await store.claim(CLAIM, 1_000)
-    await store.claim(replace(CLAIM, id="b", owner="two"), 1_000)
-    await store.renew("one", 5_000)
-    rows = [await store.find(name) for name in "ab"]
-    assert [row.lease_until_ms for row in rows if row is not None] == [5_000, 1_015]
+async def test_leases_are_renewed_that_their_owner_names(store: IdempotencyStore) -> None:
+    for name, owner in (("a", "one"), ("b", "two"), ("c", "one")):
+        await store.claim(replace(CLAIM, id=name, owner=owner), 1_000)
+    await store.renew(["a", "b"], "one", 5_000)
+    rows = [await store.find(name) for name in "abc"]
+    assert [row.lease_until_ms for row in rows if row is not None] == [5_000, 1_015, 1_015]
 
 
 async def test_what_has_expired_is_deleted_in_batches(

@@ -103,13 +103,13 @@ async def test_who_finds_too_little_learns_of_what_others_hold_and_recalls_it(pl
         leases = LeaseStore(database)
         away = await drawn(database, 60, holder="there")
         own = await drawn(database, 30)
-        assert await draw(database, 20) == Short(10, (Elsewhere(away.id, 60, recalled=False),))
+        assert await draw(database, 20) == Short(10, (Elsewhere(away.id, 60, recalled_at=None),))
         assert await leases.recalled("there") == []
         await leases.recall([away.id], NOW)
         await leases.recall([away.id], LATER)
         assert await leases.recalled("there") == [replace(away, recalled_at=NOW)]
         assert await leases.recalled("here") == []
-        assert await draw(database, 20) == Short(10, (Elsewhere(away.id, 60, recalled=True),))
+        assert await draw(database, 20) == Short(10, (Elsewhere(away.id, 60, recalled_at=NOW),))
         await cut(database, away, 0)
         assert await leases.recalled("there") == []
         assert (await drawn(database, 70)).granted_micro == own.granted_micro + 70

@@ -13,12 +13,23 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from edge.store import KeyStore, NewerDatabase, StoreError, database_file, open_sqlite
+from edge.store import (
+    HeldLeases,
+    KeyStore,
+    NewerDatabase,
+    OutboxStore,
+    StoreError,
+    database_file,
+    open_sqlite,
+)
 from edge.store import migrate as module
+from edge.store.event_rows import add_events
 from edge.store.migrate import revisions
 from edge.store.postgresql import open_postgresql
 from edge.store.tables import metadata
+from edge.store.tables.usage import usage_outbox
 from tests.edge.store.databases import Place
+from tests.edge.store.usage_events import usage_event
 
 Schema = dict[str, Any]
 
@@ -30,6 +41,14 @@ CREATE TABLE keys (
 INSERT INTO keys VALUES ('key_b', 'b', 'd2', 'inference', '2026-01-02T00:00:00Z', NULL);
 INSERT INTO keys VALUES
     ('key_a', 'a', 'd1', 'inference superadmin', '2026-01-01T00:00:00Z', '2026-01-03T00:00:00Z');
+"""
+
+LEASES_OF_BEFORE = """
+INSERT INTO leases
+    (id, tenant_id, holder, granted_micro, settled_micro, spent_micro, opened_at, expires_at)
+VALUES
+    ('lease_1', 'default', 'here', 100, 40, 26, '2026-03-01T12:00:00Z', '2026-03-01T12:05:00Z'),
+    ('lease_2', 'default', 'here', 100, 5, 5, '2026-03-01T12:00:00Z', '2026-03-01T12:05:00Z')
 """
 
 OPEN = """
@@ -134,6 +153,26 @@ async def test_keys_of_before_there_were_migrations_go_on(tmp_path: Path) -> Non
     assert {tenant.billing for _, tenant in found} == {"unmetered"}
     assert tuple(version) == (3, 3)
     assert await schema(Place(tmp_path, None)) == await schema(Place(tmp_path / "new", None))
+
+
+@pytest.mark.anyio
+async def test_what_waits_in_an_outbox_of_before_is_settled_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic import command
+
+    upgrade = command.upgrade
+    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0003"))
+    events = [usage_event(lease_id="lease_1", charged_micro=7) for _ in range(2)]
+    async with place.open() as database:
+        await database.write_sync(lambda connection: add_events(connection, usage_outbox, events))
+        await database.write(lambda connection: connection.execute(text(LEASES_OF_BEFORE)))
+    monkeypatch.undo()
+    async with place.open() as database:
+        held = await HeldLeases(database).of("here")
+        assert {lease.id: lease.settled_micro for lease in held} == {"lease_1": 40, "lease_2": 5}
+        await OutboxStore(database).forget(events)
+        assert await HeldLeases(database).of("here") == held
 
 
 @pytest.mark.anyio

@@ -1,4 +1,5 @@
 import pytest
+from sqlalchemy import text
 
 from edge.store import (
     Account,
@@ -92,6 +93,19 @@ async def test_who_wants_a_lease_gets_one(place: Place) -> None:
         await grant(database, "t17", 15)
         assert await wanting(database, limit=100) == ["t17"]
         assert (await stand(database, "t17"))["t17"] == 3
+
+
+async def test_who_has_two_leases_wants_one(place: Place) -> None:
+    second = (
+        "INSERT INTO leases (id, tenant_id, holder, granted_micro, settled_micro, spent_micro, opened_at, "
+        f"expires_at) VALUES ('lease_2', 'a', 'here', 10, 0, 0, '{NOW}', '{SOON}')"
+    )
+    async with place.open() as database:
+        await tenant(database, "a", 170)
+        await stand(database, "a")
+        await grant(database, "a", 5000)
+        await database.write(lambda connection: connection.execute(text(second)))
+        assert await wanting(database) == ["a"]
 
 
 async def test_it_is_known_who_has_a_lease_and_who_is_prepaid(place: Place) -> None:

@@ -17,6 +17,7 @@ def upgrade() -> None:
     op.create_index("ix_leases_holder_recalled_at", "leases", ["holder", "recalled_at"])
     # What an event charges counts as settled as long as it is in the outbox, and in this column after that.
     op.execute(
-        "UPDATE leases SET settled_micro = settled_micro - (SELECT coalesce(sum(charged_micro), 0) "
-        "FROM usage_outbox WHERE usage_outbox.lease_id = leases.id)"
+        "UPDATE leases SET settled_micro = settled_micro - waiting.micro FROM (SELECT lease_id, "
+        "sum(charged_micro) AS micro FROM usage_outbox GROUP BY lease_id) AS waiting "
+        "WHERE waiting.lease_id = leases.id"
     )
