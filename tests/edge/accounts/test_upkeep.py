@@ -106,6 +106,7 @@ async def test_in_a_fleet_an_idle_lease_shrinks_to_what_stands_and_serves_the_ne
         held = await purse.reserve(PREPAID, 200)
         (await purse.reserve(PREPAID, 400)).settle(0)
         await settle(stores, held, 150)
+        await until(lambda: not purse._holdings.turns)
         clock.seconds += 61
         await purse._upkeep.tend()
         assert await account(stores) == Account(800, 50)
@@ -120,6 +121,7 @@ async def test_what_a_call_under_way_has_set_aside_is_not_cut(tmp_path: Path, ur
         purse = wallet(stores, clock, lease_micro=1)
         await purse.reserve(PREPAID, 300)
         (await purse.reserve(PREPAID, 400)).settle(0)
+        await until(lambda: not purse._holdings.turns)
         clock.seconds += 61
         await purse._upkeep.tend()
         assert lease_of(purse).free == 1
@@ -334,6 +336,7 @@ async def test_what_the_fleet_never_hears_of_is_free_again(tmp_path: Path, url: 
         await settle(stores, held[0], 20)
         await settle(stores, held[1], 20, ship=False)
         held[2].settle(20)  # its event could not be written
+        await until(lambda: not purse._holdings.turns)
         lease = lease_of(purse)
         free = lease.free
 
