@@ -1,12 +1,11 @@
 """The Valkey or Redis that tests count in: the one on the standard port, with keys of their own."""
 
-import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
+
+from tests.late_server import LateServer
 
 HOST, PORT = "127.0.0.1", 6379
 VALKEY_URL = f"redis://{HOST}:{PORT}/0"
@@ -20,38 +19,15 @@ def _reachable() -> bool:
     return True
 
 
-class LateStore:
-    """The Valkey of the tests, whose answers are held back as long as :attr:`answers` is not set."""
+class LateStore(LateServer):
+    """The Valkey of the tests, whose answers may come late."""
 
     def __init__(self) -> None:
-        self.url = ""
-        self.answers = asyncio.Event()
-        self.answers.set()
+        super().__init__(HOST, PORT)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["LateStore"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-        async with server:
-            yield self
-            self.answers.set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        their_reader, their_writer = await asyncio.open_connection(HOST, PORT)
-        answering = asyncio.create_task(self._pass_on(their_reader, writer, self.answers))
-        await self._pass_on(reader, their_writer)
-        await answering
-
-    async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None = None
-    ) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                if gate is not None:
-                    await gate.wait()
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
 
 
 needs_valkey = pytest.mark.skipif(

@@ -63,7 +63,7 @@ async def open_books(stores: Stores, settings: EdgeSettings) -> AsyncIterator[Bo
                 yield Books(
                     Metering(wallet, settlements),
                     UsageService(usage, shipping, today=lambda: datetime.now(UTC).date()),
-                    CreditService(CreditStore(stores.fleet)),
+                    CreditService(CreditStore(stores.fleet), shipping),
                 )
                 settlements.close()
             background.cancel_scope.cancel()

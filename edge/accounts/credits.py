@@ -5,17 +5,26 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from edge.accounts.keys import NoSuchTenant
+from edge.accounts.shipping import Shipping
 from edge.store import Account, CreditStore, LedgerRow
 from shared.clock import rfc3339
 
 
 class CreditService:
-    """Every method raises StoreError when the database fails. Amounts are in micro-units."""
+    """Every method raises StoreError when the database fails. Amounts are in micro-units.
+
+    At an edge, *shipping* brings into the ledger what it has not sent on yet.
+    """
 
     def __init__(
-        self, store: CreditStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: CreditStore,
+        shipping: Shipping | None = None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
+        self._shipping = shipping
         self._now = now
 
     async def grant(self, tenant_id: str, micro: int, note: str = "") -> LedgerRow:
@@ -42,6 +51,8 @@ class CreditService:
 
     async def account(self, tenant_id: str) -> Account:
         """Return what a tenant has."""
+        if self._shipping is not None:
+            await self._shipping.catch_up()
         return await self._store.account(tenant_id)
 
     async def ledger(

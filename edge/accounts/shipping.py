@@ -16,6 +16,9 @@ SHIP_SECONDS = 1.0
 """How long an event may wait before it is sent on."""
 
 PRUNE_SECONDS = 60.0
+CATCH_UP_SECONDS = 2.0
+"""How long who asks what was used waits for what this edge has not sent on yet: after an outage that can be a
+lot."""
 
 
 class Shipping:
@@ -55,6 +58,15 @@ class Shipping:
                 for event in dropped:
                     self._refund(event)
                 full = len(events) == BATCH
+
+    async def catch_up(self) -> None:
+        """Send on what there is, if that does not take long.
+
+        Raises:
+            StoreError: a database failed.
+        """
+        with anyio.move_on_after(CATCH_UP_SECONDS):
+            await self.flush()
 
     async def run(self) -> None:
         """Send events on as they come, and delete old ones, until cancelled."""

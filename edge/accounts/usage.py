@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-import anyio
-
 from edge.accounts.shipping import Shipping
 from edge.store import UsageGroup, UsageRow, UsageStore, UsageSum
 
@@ -13,9 +11,6 @@ LONGEST_DAYS = 366
 DEFAULT_DAYS = 30
 MOST_ROWS = 50_000
 """Sums that one report may be made of: a day, key, model, region and service have one."""
-
-FLUSH_SECONDS = 2.0
-"""How long a report waits for what this edge has not sent on yet: after an outage that can be a lot."""
 
 GROUPS = ("day", "model", "adapter", "region", "service", "path", "key_id")
 """What a report may be divided by."""
@@ -100,8 +95,7 @@ class UsageService:
             PeriodError: that is more than one report may be made of.
             StoreError: a database failed.
         """
-        with anyio.move_on_after(FLUSH_SECONDS):
-            await self._shipping.flush()
+        await self._shipping.catch_up()
         rows = await self._store.days(
             start=str(days.start), end=str(days.end), tenant_id=tenant_id, key_id=key_id, limit=MOST_ROWS + 1
         )

@@ -20,6 +20,9 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 5.0
 """How long any use of a database may take."""
 
+LAST_SECONDS = DEADLINE_SECONDS / 20
+"""How much of it is left at the end to hang up on a server that does not answer."""
+
 MIGRATION_SECONDS = 120.0
 """How long bringing it to the newest schema may take, waiting for another process that does included."""
 
@@ -29,6 +32,7 @@ class Database:
 
     *reading*, *writing* and *migrating* are the execution options that a transaction of each kind
     begins with. *reader* and *writer* do the work of ``read_sync`` and ``write_sync``, if there are such.
+    *hang_up* ends all connections under those who wait for an answer on them.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Database:
         migrating: Mapping[str, Any],
         reader: TransactionThread | None = None,
         writer: TransactionThread | None = None,
+        hang_up: Callable[[], None] | None = None,
     ) -> None:
         self._engine = engine
         self._name = name
@@ -49,6 +54,7 @@ class Database:
         self._migrating = migrating
         self._reader = reader
         self._writer = writer
+        self._hang_up = hang_up
         self._running: set[asyncio.Future[Any]] = set()
 
     def __str__(self) -> str:
@@ -148,8 +154,13 @@ class Database:
             ended.exception()  # looked at, or asyncio complains where the caller has left
 
     async def close(self) -> None:
-        """Wait for what is under way, and close every connection; both within the deadline."""
+        """Wait for what is under way, and close every connection; both within the deadline. What a server has
+        not answered until then ends, for the process must not wait for it."""
         with anyio.move_on_after(DEADLINE_SECONDS, shield=True):
+            if self._running:
+                await asyncio.wait(self._running, timeout=DEADLINE_SECONDS - LAST_SECONDS)
+            if self._running and self._hang_up is not None:
+                self._hang_up()
             if self._running:
                 await asyncio.wait(self._running)
             for thread in (self._reader, self._writer):

@@ -346,6 +346,7 @@ async def test_what_the_fleet_never_hears_of_is_free_again(tmp_path: Path, url: 
         await settle(stores, held[0], 20)
         await settle(stores, held[1], 20, ship=False)
         held[2].settle(20)  # its event could not be written
+        await until(lambda: not purse._holdings.turns)
         lease = lease_of(purse)
         free = lease.free
 

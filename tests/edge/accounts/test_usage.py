@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from edge.accounts import usage as module
+from edge.accounts import shipping as shipping_module
 from edge.accounts.shipping import Shipping
 from edge.accounts.usage import Period, PeriodError, UsageService, period
 from edge.store import OutboxStore, Sketch, UsageEvent, UsageStore, open_stores
@@ -56,7 +56,7 @@ class Stuck(UsageStore):
 async def test_a_report_does_not_wait_for_all_that_was_not_sent_on_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(shipping_module, "CATCH_UP_SECONDS", 0.05)
     async with open_stores(tmp_path, None) as stores:
         outbox, usage = OutboxStore(stores.local), UsageStore(stores.local)
         sent, unsent = usage_event(), usage_event()

@@ -1,10 +1,12 @@
 import asyncio
 import time
+from urllib.parse import urlsplit
 
 import anyio
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.store import StoreError
@@ -12,6 +14,7 @@ from edge.store import database as database_module
 from edge.store import postgresql as module
 from edge.store.postgresql import open_postgresql, parse_url
 from tests.edge.store.databases import SERVER
+from tests.late_server import LateServer
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
@@ -59,6 +62,28 @@ async def test_a_server_that_hangs_is_given_up_within_its_time(monkeypatch: pyte
             with pytest.raises(StoreError, match=r"did not answer within 0\.3 s"):
                 await database.migrate()
             assert time.monotonic() - started < 2
+
+
+@pytest.mark.anyio
+async def test_the_end_waits_for_no_answer_of_a_server_that_hangs(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def one(connection: AsyncConnection) -> int:
+        return int((await connection.execute(text("SELECT 1"))).scalar_one())
+
+    parts = urlsplit(postgresql)
+    async with LateServer(parts.hostname or "", parts.port or 5432).running() as server:
+        url = parts._replace(netloc=f"{parts.username}@127.0.0.1:{server.port}").geturl()
+        async with open_postgresql(url) as database:
+            assert await database.read(one) == 1
+            server.answers.clear()
+            monkeypatch.setattr(database_module, "DEADLINE_SECONDS", 0.5)
+            with pytest.raises(StoreError, match=r"did not answer within 0\.5 s"):
+                await database.read(one)
+            (waiting,) = database._running
+        with pytest.raises(SQLAlchemyError):
+            # Were it not over, the end of the process would cancel it: psycopg takes ten seconds for that.
+            waiting.result()
 
 
 @pytest.mark.anyio
