@@ -86,11 +86,6 @@ def exceeded(subjects: Sequence[Subject], uses: Sequence[Use], tokens: int) -> t
     return None
 
 
-def counts_tokens(subjects: Sequence[Subject]) -> bool:
-    """Whether there is a limit of tokens among those of *subjects*."""
-    return any(subject.limits.tokens_per_minute is not None for subject in subjects)
-
-
 def reserved(subject: Subject, tokens: int) -> int:
     """Return how many of *tokens* are counted before a request runs: never more than a minute has."""
     limit = subject.limits.tokens_per_minute

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 
 import anyio
@@ -24,7 +23,7 @@ from edge.models.served import ServedModel
 from edge.store import UsageEvent
 from edge.workers.messages import Request
 from edge.workers.stream import EventStream
-from shared.clock import rfc3339
+from shared.clock import rfc3339_ms
 from shared.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -62,16 +61,9 @@ class Work:
 class Metering:
     """Opens calls, and keeps account of them."""
 
-    def __init__(
-        self,
-        wallet: Wallet,
-        settlements: Settlements,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, wallet: Wallet, settlements: Settlements) -> None:
         self._wallet = wallet
         self._settlements = settlements
-        self._now = now
 
     async def check(self, work: Work) -> None:
         """See that *work*, which is to be done later, can be paid for now.
@@ -93,7 +85,7 @@ class Metering:
             StoreUnavailable: that cannot be told now, or what it cost cannot be written down.
             ApiError: the worker refused the orders or failed.
         """
-        return _Call(work, self._wallet, self._settlements, self._now)
+        return _Call(work, self._wallet, self._settlements)
 
 
 def _most(work: Work) -> int:
@@ -106,13 +98,10 @@ def _most(work: Work) -> int:
 class _Call:
     """One call. Not a generator, as such contexts mostly are: every request would pay for that."""
 
-    def __init__(
-        self, work: Work, wallet: Wallet, settlements: Settlements, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, work: Work, wallet: Wallet, settlements: Settlements) -> None:
         self._work = work
         self._wallet = wallet
         self._settlements = settlements
-        self._now = now
         self._reservation = Reservation()
         self._started = 0.0
         self._stream: EventStream | None = None
@@ -210,10 +199,10 @@ class _Call:
         unmetered = work.key.tenant.billing is Billing.UNMETERED
         charged = self._reservation.settle(price)
         first_at = tally.first_at if tally is not None else None
-        at = self._now()
+        at_ms = time.time_ns() // 1_000_000
         return UsageEvent(
-            id=(work.event_id if status < 400 else None) or _new_id(at),
-            at=rfc3339(at, timespec="milliseconds"),
+            id=(work.event_id if status < 400 else None) or _new_id(at_ms),
+            at=rfc3339_ms(at_ms),
             tenant_id=work.key.tenant.id,
             key_id=work.key.id,
             request_id=work.request_id,
@@ -237,6 +226,6 @@ class _Call:
         )
 
 
-def _new_id(at: datetime) -> str:
+def _new_id(at_ms: int) -> str:
     """Return the id of an event: in order of time, so that rows that come together lie together."""
-    return f"use_{int(at.timestamp() * 1000):012x}{random.getrandbits(_ID_BITS):016x}"
+    return f"use_{at_ms:012x}{random.getrandbits(_ID_BITS):016x}"

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.accounts import Key
 from edge.accounts.limiter import Admission, Limiter
-from edge.accounts.limits import Subject, counts_tokens, standing
+from edge.accounts.limits import Subject, standing
 from edge.api.identity import has_identity, identify
 from edge.api.rate_limits import RatedSend, address_of, refusal, subjects_of
 from edge.api.repeats import Call, Repeats
@@ -161,8 +161,11 @@ class _Visit:
         subjects, wanted = self._subjects, 0
         if not subjects:
             return None
-        if tokens and counts_tokens(subjects):
-            wanted = estimate_tokens(await self.load())
+        if tokens:
+            for subject in subjects:
+                if subject.limits.tokens_per_minute is not None:
+                    wanted = estimate_tokens(await self.load())
+                    break
         admission = await self._limiter.admit(subjects, tokens=wanted)
         self.answer.standing = standing(subjects, admission.verdict)
         if admission.verdict.exceeded is not None:
