@@ -13,8 +13,8 @@ def rfc3339(moment: datetime, *, timespec: Precision = "seconds") -> str:
 
 
 def rfc3339_ms(unix_ms: int) -> str:
-    """Return a moment in Unix milliseconds as RFC 3339 in UTC, to the millisecond, at next to no cost while it
-    goes from one to the next."""
+    """Return a moment in Unix milliseconds as RFC 3339 in UTC, to the millisecond; one just after another at
+    next to no cost."""
     seconds, ms = divmod(unix_ms, 1000)
     return f"{_to_the_second(seconds)}.{ms:03d}Z"
 
