@@ -1,5 +1,5 @@
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from edge.accounts import idempotency as module
 from edge.accounts.idempotency import Idempotency, Identity, StoredAnswer
 from edge.errors import AnswerNotKept, IdempotencyInProgress, IdempotencyKeyReused, StoreUnavailable
 from edge.store import Database, StoreError, Stores, open_stores
-from edge.store.idempotency import Claim, IdempotencyStore
+from edge.store.idempotency import KEPT, Claim, IdempotencyRow, IdempotencyStore
 
 pytestmark = pytest.mark.anyio
 
@@ -268,6 +268,14 @@ async def test_what_was_claimed_without_the_fleet_has_the_same_name_there(
             assert await two.claim(IDENTITY) == replace(first, again=True)
 
 
+async def until_fleet_has(edge: Idempotency, what: Callable[[IdempotencyRow], bool]) -> None:
+    """Wait until the fleet's database has a row of the request of which *what* is true."""
+    assert edge._fleet is not None
+    with anyio.fail_after(10):
+        while (row := await edge._fleet.find(IDENTITY.id)) is None or not what(row):
+            await anyio.sleep(0.05)
+
+
 async def test_a_fleet_that_is_back_hears_that_a_request_was_let_go(
     tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,9 +288,7 @@ async def test_a_fleet_that_is_back_hears_that_a_request_was_let_go(
             frozen = Frozen(monkeypatch, one)
             await one.let_go(IDENTITY)
             frozen.thaw()
-            with anyio.fail_after(10):
-                while (row := await two._fleet.find(IDENTITY.id)) is None or row.lease_until_ms:  # type: ignore[union-attr]
-                    await anyio.sleep(0.05)
+            await until_fleet_has(two, lambda row: row.lease_until_ms == 0)
         assert first is not None
         assert await two.claim(IDENTITY) == replace(first, again=True)
 
@@ -358,9 +364,7 @@ async def test_a_fleet_that_is_back_hears_how_a_request_ended(
             frozen = Frozen(monkeypatch, one)
             await one.keep(IDENTITY, ANSWER, status=200)
             frozen.thaw()
-            with anyio.fail_after(10):
-                while (row := await two._fleet.find(IDENTITY.id)) is None or row.state != "kept":  # type: ignore[union-attr]
-                    await anyio.sleep(0.05)
+            await until_fleet_has(two, lambda row: row.state == KEPT)
         assert await two.find(IDENTITY) == ANSWER
 
 

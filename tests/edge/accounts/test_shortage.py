@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.accounts import shortage as module
 from edge.accounts import upkeep as upkeep_module
+from edge.accounts.leases import Reservation
 from edge.accounts.shortage import AGAIN_SECONDS, RECALL_SECONDS, Outlook, Recalls, Shortage
 from edge.accounts.wallet import Wallet
 from edge.errors import InsufficientCredits
@@ -76,15 +77,16 @@ async def test_round_after_round_the_last_credit_can_be_spent_at_either_edge(
     tmp_path: Path, url: str, quick: None
 ) -> None:
     chance = random.Random(7)
+    allowed: list[Reservation] = []
+
+    async def rush(purse: Wallet, calls: int) -> None:
+        allowed.extend(await reserve_all(purse, 10, calls))
+
     async with two_edges(tmp_path, url, 0) as (stores, here, there):
         for _ in range(12):
             await grant(stores, 100)
             await anyio.sleep(0.3)  # the refusals of before are forgotten
-            allowed = []
-
-            async def rush(purse: Wallet, calls: int) -> None:
-                allowed.extend(await reserve_all(purse, 10, calls))  # noqa: B023
-
+            allowed.clear()
             first = chance.randrange(65)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(rush, here, first)

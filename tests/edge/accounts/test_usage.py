@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def test_a_period_that_ends_before_it_starts_or_is_too_long_is_refused(start: st
 class Stuck(UsageStore):
     """Takes nothing in any more: there is too much before it."""
 
-    async def take_in(self, events: list[UsageEvent], now: str) -> list[UsageEvent]:  # type: ignore[override]
+    async def take_in(self, events: Sequence[UsageEvent], now: str) -> Sequence[UsageEvent]:
         await anyio.sleep_forever()
         raise AssertionError
 
